@@ -1,0 +1,7 @@
+"""Tests: the same real services, cheap password hashing. The fixtures point the addresses at a running server."""
+
+from pamm_platform.settings.dev import *  # noqa: F403
+
+DEBUG = False
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"

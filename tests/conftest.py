@@ -1,0 +1,109 @@
+"""Fixtures every test may use: real PostgreSQL and Redis, and a database per worker or per test.
+
+`db` (pytest-django's) rolls back on the worker's clone. `committed_db` is for whatever needs real commits, other
+connections or other processes: a clone of its own, dropped afterwards. Both connect as the application role.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from django.conf import settings
+from django.core.cache import caches
+from django.db import connections
+from pytest_django.plugin import DjangoDbBlocker
+
+from pamm_platform.embedded import Services, running_services
+from tests.databases import REPOSITORY, TestDatabases
+
+RUN_FOLDER = Path(os.environ.get("TEST_RUN_DIR", REPOSITORY / ".run" / "test"))
+
+
+@pytest.fixture(scope="session")
+def services() -> Iterator[Services]:
+    """Embedded PostgreSQL and Redis, shared by all workers and stopped by the last one to finish."""
+    with running_services(RUN_FOLDER, throwaway=True) as running:
+        os.environ["REDIS_URL"] = running.redis.url
+        settings.REDIS_URL = running.redis.url
+        settings.CELERY_BROKER_URL = running.redis.url
+        for cache in settings.CACHES.values():
+            if "Redis" in cache["BACKEND"]:
+                cache["LOCATION"] = running.redis.url
+        yield running
+
+
+@pytest.fixture(scope="session")
+def test_databases(services: Services) -> TestDatabases:
+    databases = TestDatabases(services)
+    databases.prepare()
+    return databases
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(test_databases: TestDatabases, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Replaces pytest-django's: the worker's clone instead of `migrate` per run."""
+    with test_databases.clone() as name, django_db_blocker.unblock(), _connected_to(test_databases.services, name):
+        django_db_blocker.block()
+        try:
+            yield
+        finally:
+            django_db_blocker.restore()
+
+
+@pytest.fixture
+def committed_db(
+    django_db_setup: None, test_databases: TestDatabases, django_db_blocker: DjangoDbBlocker
+) -> Iterator[str]:
+    """A database of the test's own, in which commits are real; yields its name.
+
+    Processes started by the test find it through DATABASE_URL in their inherited environment.
+    """
+    with test_databases.clone() as name, django_db_blocker.unblock(), _connected_to(test_databases.services, name):
+        caches["default"].clear()
+        yield name
+
+
+@pytest.fixture
+def transactional_db() -> NoReturn:
+    """pytest-django's flushes every table afterwards, which the application role may not and nothing should."""
+    pytest.fail("use the fixture committed_db instead of transactional_db or django_db(transaction=True)")
+
+
+@contextmanager
+def _connected_to(services: Services, name: str) -> Iterator[None]:
+    """Point Django's default connection, of every thread, and child processes at a database."""
+    wanted = services.app_url(name)
+    owner, app = "DATABASE_OWNER_URL", "DATABASE_URL"
+    before = {key: os.environ.get(key) for key in (owner, app)}
+    shared_settings = connections.settings["default"]
+    settings_before = {key: shared_settings[key] for key in ("NAME", "USER", "PASSWORD", "HOST", "PORT")}
+    postgres = services.postgres
+    connections.close_all()
+    shared_settings.update(
+        NAME=name,
+        USER="pamm_app",
+        PASSWORD=postgres.passwords.app,
+        HOST=str(postgres.home.socket_folder()),
+        PORT="",
+    )
+    os.environ[app], os.environ[owner] = wanted, services.owner_url(name)
+    try:
+        yield
+    finally:
+        connections.close_all()
+        shared_settings.update(settings_before)
+        for key, value in before.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        marker = item.get_closest_marker("django_db")
+        if marker is not None and marker.kwargs.get("transaction"):
+            raise pytest.UsageError(f"{item.nodeid}: use the fixture committed_db, not django_db(transaction=True)")
