@@ -3,6 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import django_stubs_ext
+
+# Generic fields, managers and querysets (`TextField[str, str]`) at run time too; before any model is imported.
+django_stubs_ext.monkeypatch()
+
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
 INSTALLED_APPS = [
