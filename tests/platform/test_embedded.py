@@ -1,0 +1,129 @@
+"""The embedded servers: adopted or cleared after a kill, stopped by the last to leave, never root's."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import psycopg2
+import pytest
+
+from pamm_platform.embedded import Services, running_services, start_services, stop_services
+from tests.databases import REPOSITORY
+
+pytestmark = pytest.mark.xdist_group("embedded")
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A run folder below a folder that only its owner may enter, as a checkout under /root is."""
+    private = tmp_path_factory.mktemp("private")
+    private.chmod(0o700)
+    yield private / "run"
+    stop_services(private / "run", erase=True)
+
+
+def postgres_process(services: Services) -> psutil.Process:
+    server = services.postgres.running()
+    assert server is not None
+    return server
+
+
+def redis_process(services: Services) -> psutil.Process:
+    server = services.redis.running()
+    assert server is not None
+    return server
+
+
+def query(url: str, statement: str) -> list[tuple[object, ...]]:
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchall()
+
+
+def test_services_left_by_a_killed_program_are_adopted(run_folder: Path) -> None:
+    program = (
+        "import os, signal, sys; from pathlib import Path; from pamm_platform.embedded import running_services\n"
+        "with running_services(Path(sys.argv[1]), throwaway=True) as s:\n"
+        "    print(s.postgres.running().pid, s.redis.running().pid, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", program, str(run_folder)], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    postgres_pid, redis_pid = map(int, killed.stdout.split())
+
+    with running_services(run_folder, throwaway=True) as services:
+        assert postgres_process(services).pid == postgres_pid
+        assert redis_process(services).pid == redis_pid
+
+    assert not psutil.pid_exists(postgres_pid)
+    assert not psutil.pid_exists(redis_pid)
+
+
+def test_services_with_a_second_user_outlive_the_first(run_folder: Path) -> None:
+    with running_services(run_folder, throwaway=True) as outer:
+        server = postgres_process(outer)
+        with running_services(run_folder, throwaway=True):
+            pass
+        assert postgres_process(outer) == server
+    assert not server.is_running()
+
+
+def test_postgres_killed_with_its_lock_file_left_starts_again(run_folder: Path) -> None:
+    with running_services(run_folder, throwaway=True) as services:
+        server = postgres_process(services)
+        server.kill()
+        server.wait(10)
+        again = start_services(run_folder, throwaway=True)
+        assert postgres_process(again).pid != server.pid
+        assert query(again.app_url(), "SELECT 1") == [(1,)]
+
+
+def test_lock_file_naming_a_process_of_somebody_else_is_not_believed(run_folder: Path) -> None:
+    with running_services(run_folder, throwaway=True) as services:
+        services.postgres.stop()
+        lock = services.postgres.cluster / "postmaster.pid"
+        lock.write_text(f"{os.getpid()}\n")
+        assert services.postgres.running() is None
+        services.postgres.stop()  # must not signal us
+        again = start_services(run_folder, throwaway=True)
+        assert query(again.app_url(), "SELECT 1") == [(1,)]
+
+
+def test_application_role_owns_nothing_and_bypasses_nothing(run_folder: Path) -> None:
+    with running_services(run_folder, throwaway=True) as services:
+        statement = (
+            "SELECT rolname, rolsuper, rolbypassrls, rolcreatedb, rolcreaterole FROM pg_roles "
+            "WHERE rolname IN ('pamm_app', 'pamm_owner') ORDER BY rolname"
+        )
+        assert query(services.app_url(), statement) == [
+            ("pamm_app", False, False, False, False),
+            ("pamm_owner", False, True, True, False),
+        ]
+        assert query(services.app_url(), "SELECT current_user") == [("pamm_app",)]
+        locale = "SELECT datlocprovider, datlocale FROM pg_database WHERE datname = 'pamm'"
+        assert query(services.app_url(), locale) == [("b", "C.UTF-8")]
+
+
+def test_files_of_the_services_are_closed_to_others_and_no_parent_is_opened(run_folder: Path) -> None:
+    with running_services(run_folder, throwaway=True) as services:
+        home = services.postgres.home
+        for folder in (home.folder, home.socket_folder(), services.postgres.cluster, run_folder.parent):
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert stat.S_IMODE((run_folder / "credentials.json").stat().st_mode) == 0o600
+        uids = {postgres_process(services).uids().effective, redis_process(services).uids().effective}
+        assert 0 not in uids
+
+
+def test_wrong_password_is_refused(run_folder: Path) -> None:
+    with running_services(run_folder, throwaway=True) as services:
+        url = services.postgres.url("pamm_app", "wrong")
+        with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+            psycopg2.connect(url)
