@@ -1,0 +1,214 @@
+"""People and accounts: users and roles, personal accounts, managers, PAMM accounts, the broker's own accounts."""
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from brokers.fields import AmountField, PublicIdField, TenantForeignKey, TenantOneToOneField, whole_minor_units
+from brokers.tenancy import TenantManager, TenantModel
+
+
+class Role(models.TextChoices):
+    INVESTOR = "investor", _("Investor")
+    MANAGER = "manager", _("Manager")
+    AGENT = "agent", _("Agent")
+    ADMIN = "admin", _("Broker administrator")
+    DEALER = "dealer", _("Dealer")
+    AUDITOR = "auditor", _("Auditor")
+    OPERATOR = "operator", _("Platform operator")
+
+
+STAFF_ROLES = frozenset({Role.ADMIN, Role.DEALER, Role.AUDITOR, Role.OPERATOR})
+
+
+class UserManager(TenantManager["User"]):
+    """Users of the broker in scope."""
+
+    def get_by_natural_key(self, email: str) -> "User":
+        return self.get(email=fold_email(email))
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        user = self.model(email=fold_email(email), **fields)
+        user.set_password(password)
+        user.save()
+        return user
+
+
+def fold_email(email: str) -> str:
+    """E-mail addresses are stored folded: under row-level security only plain equality uses an index."""
+    return email.strip().lower()
+
+
+class User(AbstractBaseUser, TenantModel):
+    """A person at one broker. The same address at two brokers is two people."""
+
+    public_id = PublicIdField()
+    email = models.EmailField(_("e-mail"))
+    first_name = models.CharField(_("first name"), max_length=80, blank=True)
+    last_name = models.CharField(_("last name"), max_length=80, blank=True)
+    is_active = models.BooleanField(default=True)
+    language = models.CharField(max_length=12, blank=True)
+    time_zone = models.CharField(max_length=64, blank=True)
+    date_joined = models.DateTimeField(default=timezone.now)
+
+    objects: ClassVar[UserManager] = UserManager()  # type: ignore[assignment]
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["broker", "email"], name="accounts_user_email"),
+            models.UniqueConstraint(fields=["broker", "public_id"], name="accounts_user_public"),
+        ]
+
+    def __str__(self) -> str:
+        return self.full_name or self.email
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.email = fold_email(self.email)
+        super().save(*args, **kwargs)
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.first_name} {self.last_name}".strip()
+
+
+class Membership(TenantModel):
+    """A role somebody has."""
+
+    user = TenantForeignKey(User, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role)
+    granted_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["broker", "user", "role"], name="accounts_membership_role"),
+        ]
+
+    def __str__(self) -> str:
+        return self.get_role_display()
+
+
+class TradingAccount(TenantModel):
+    """What every account on a trading server has in common."""
+
+    public_id = PublicIdField()
+    server = TenantForeignKey("trading.TradingServer", related_name="+")
+    login = models.BigIntegerField()
+    currency = models.CharField(max_length=12)
+    currency_digits = models.PositiveSmallIntegerField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        abstract = True
+
+
+class PersonalAccount(TradingAccount):
+    """A client's own account: where deposits come from and payouts go to. Its login and password open the cabinet."""
+
+    user = TenantForeignKey(User, related_name="personal_accounts")
+    introduced_by = TenantForeignKey(User, related_name="introduced_accounts", null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["broker", "server", "login"], name="accounts_personalaccount_login"),
+            models.UniqueConstraint(fields=["broker", "public_id"], name="accounts_personalaccount_public"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.login} ({self.currency})"
+
+
+class HouseAccount(TradingAccount):
+    """One of the broker's own accounts on a trading server, one per purpose and currency."""
+
+    class Purpose(models.TextChoices):
+        ROUNDING = "rounding", _("Rounding")
+        SUSPENSE = "suspense", _("Suspense")
+        INCOME = "income", _("Fee income")
+
+    purpose = models.CharField(max_length=10, choices=Purpose)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["broker", "server", "purpose", "currency"], name="accounts_houseaccount_purpose"
+            ),
+            models.UniqueConstraint(fields=["broker", "server", "login"], name="accounts_houseaccount_login"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_purpose_display()} ({self.currency})"
+
+
+class Manager(TenantModel):
+    """A client who trades other people's money, as the public sees him."""
+
+    public_id = PublicIdField()
+    user = TenantOneToOneField(User, related_name="manager_profile")
+    display_name = models.CharField(max_length=80)
+    biography = models.TextField(blank=True, max_length=4000)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["broker", "public_id"], name="accounts_manager_public")]
+
+    def __str__(self) -> str:
+        return self.display_name
+
+
+class PammAccount(TradingAccount):
+    """A trading-server account that pools the manager's and the investors' money.
+
+    `series` counts the pool's lives: a wiped-out pool starts again as another series. The figures of the last
+    rollover stand here so that no page reads the price series for them; `allocation` alone writes them.
+    """
+
+    class State(models.TextChoices):
+        DRAFT = "draft", _("Draft")
+        ACTIVE = "active", _("Active")
+        SUSPENDED = "suspended", _("Suspended")
+        CLOSING = "closing", _("Closing")
+        CLOSED = "closed", _("Closed")
+
+    class Disclosure(models.TextChoices):
+        HIDDEN = "hidden", _("Hidden")
+        DELAYED = "delayed", _("Delayed")
+        OPEN = "open", _("Open")
+
+    manager = TenantForeignKey(Manager, related_name="pamm_accounts")
+    income_account = TenantForeignKey(
+        PersonalAccount, related_name="+", help_text=_("Where the manager's fees are paid and own capital comes from.")
+    )
+    name = models.CharField(max_length=80)
+    description = models.TextField(blank=True, max_length=4000)
+    state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
+    disclosure = models.CharField(max_length=8, choices=Disclosure, default=Disclosure.HIDDEN)
+    minimum_own_capital = AmountField(default=0)
+    leverage = models.PositiveSmallIntegerField(default=100)
+
+    series = models.PositiveSmallIntegerField(default=1)
+    units = models.DecimalField(max_digits=36, decimal_places=12, default=0)
+    last_priced_at = models.DateTimeField(null=True, blank=True)
+    last_equity = AmountField(default=0, help_text=_("The pool's equity after the flows of the last rollover."))
+    last_price_equity = AmountField(default=1, help_text=_("Price per unit = last_price_equity / last_price_units."))
+    last_price_units = models.DecimalField(max_digits=36, decimal_places=12, default=1)
+    rounding_carried = models.DecimalField(max_digits=52, decimal_places=24, default=0)
+    is_held = models.BooleanField(default=False)
+    hold_reason = models.CharField(max_length=40, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["broker", "server", "login"], name="accounts_pammaccount_login"),
+            models.UniqueConstraint(fields=["broker", "public_id"], name="accounts_pammaccount_public"),
+            models.CheckConstraint(condition=models.Q(units__gte=0), name="accounts_pammaccount_units"),
+            whole_minor_units("accounts_pammaccount_whole", "minimum_own_capital"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,70 @@
+"""The tenant: a brokerage with its own host names, brand and rules."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from brokers.fields import PublicIdField
+from brokers.scope import current_broker_id
+
+
+class OwnBrokerManager(models.Manager["Broker"]):
+    """The broker in scope, and no other."""
+
+    def get_queryset(self) -> models.QuerySet["Broker"]:
+        return super().get_queryset().filter(pk=current_broker_id())
+
+
+class Broker(models.Model):
+    """One brokerage. Row-level security shows a session only its own broker."""
+
+    public_id = PublicIdField(unique=True)
+    slug = models.SlugField(unique=True)
+    name = models.CharField(max_length=80)
+    is_platform = models.BooleanField(default=False, help_text=_("The operator's own tenant; trades nothing."))
+    is_active = models.BooleanField(default=True)
+    time_zone = models.CharField(max_length=64, default="UTC")
+    language = models.CharField(max_length=12, default="en")
+    primary_colour = models.CharField(max_length=7, default="#1f5fbf")
+    email_sender = models.EmailField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    # Rules the broker sets for all its PAMM accounts.
+    freeze_minutes = models.PositiveSmallIntegerField(
+        default=0, help_text=_("A request confirmed later than this before a rollover waits for the next one.")
+    )
+    quiet_minutes = models.PositiveSmallIntegerField(
+        default=5, help_text=_("Around the server's day change nothing is priced, this many minutes either side.")
+    )
+    stale_tick_seconds = models.PositiveIntegerField(
+        default=300, help_text=_("A position whose last tick is older than this has no live price.")
+    )
+    floating_tolerance = models.DecimalField(max_digits=9, decimal_places=6, default="0.001")
+    performance_fee_ceiling = models.DecimalField(max_digits=6, decimal_places=4, default="0.5000")
+
+    objects: ClassVar[OwnBrokerManager] = OwnBrokerManager()
+
+    class Meta:
+        base_manager_name = "objects"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class HostName(models.Model):
+    """Which broker answers on a host (`alpha.example.com`, or with port: `127.0.0.1:8001`). Global: read before any scope."""
+
+    host = models.CharField(max_length=253, unique=True)
+    broker_id = models.BigIntegerField(db_index=True)
+    is_primary = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["broker_id"], condition=models.Q(is_primary=True), name="brokers_hostname_one_primary"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.host

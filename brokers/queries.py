@@ -1,0 +1,15 @@
+"""Which broker answers on a host."""
+
+from brokers.models import HostName
+
+
+def broker_id_of_host(host: str) -> int | None:
+    """Primary key of the broker of `host` (with port, else without), or None."""
+    name = host.lower()
+    rows = dict(HostName.objects.filter(host__in={name, name.partition(":")[0]}).values_list("host", "broker_id"))
+    return rows.get(name, rows.get(name.partition(":")[0]))
+
+
+def active_broker_ids() -> list[int]:
+    """Every broker that answers on some host, for work that loops over scopes."""
+    return sorted(set(HostName.objects.values_list("broker_id", flat=True)))

@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class TrackRecordConfig(AppConfig):
+    name = "track_record"
