@@ -1,0 +1,1 @@
+"""Programs for people who work on the platform; nothing here runs in production."""
