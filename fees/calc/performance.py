@@ -1,0 +1,418 @@
+"""The performance fee of one investment, at interval ends, withdrawals and closes.
+
+The mark is money, kept per investment, 12 places: deposits raise it, losses leave it where it is, a
+crystallisation sets it to what the fee left. Fees are rounded down to the minor unit and their fractions
+carried (24 places). All amounts are in the account's currency; `digits` is how many decimals it has. `value`
+is what the fees of other kinds and debts, which are charged first, have left. `yield_` is the time-weighted
+return of the interval (`time_weighted_return`), `net_worth` the figure of `net_worth_basis`; each is looked
+at only by a schedule of its basis.
+
+The fee on the whole, `F`, is the rate on the profit plus what is carried. Carried is usually below a minor
+unit, but withdrawals too small to pay their part leave more there: it stays due after the profit is gone, or
+taking the profit out in small steps would be free. The manager's own investment goes through here with
+`FREE_OF_FEES`.
+"""
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
+
+from allocation.calc.price import Price
+from allocation.calc.units import value as value_of_units
+from fees.calc.charge import charge
+from fees.calc.schedule import Basis, Schedule, rate_for
+from money.exact import ZERO, exact_difference, exact_sum
+from money.rounding import floor_money, minor_unit, nearest_money, rounded_carried, rounded_mark
+
+
+class NothingAvailable(ValueError):
+    """The fee that is due takes the whole value."""
+
+
+class MoreThanAvailable(ValueError):
+    """More was asked for than can be taken while something remains. `largest` is the net amount that can."""
+
+    def __init__(self, largest: Decimal) -> None:
+        super().__init__(f"at most {largest} can be taken")
+        self.largest = largest
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What an investment brings to its next fee: its mark (12 places), its carried fraction (24 places)."""
+
+    high_water_mark: Decimal
+    carried: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceFee:
+    """`rate` and `unrounded` (with what was carried) are exact.
+
+    `profit` is above the mark, negative while a loss is carried forward.
+    """
+
+    amount: Decimal
+    unrounded: Fraction
+    rate: Fraction
+    profit: Decimal
+    high_water_mark_next: Decimal
+    carried_next: Decimal
+
+    @property
+    def standing_next(self) -> Standing:
+        return Standing(self.high_water_mark_next, self.carried_next)
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """`gross` = `net` + `fee` + `exit_fee` leaves the investment.
+
+    Units are redeemed for it. `unrounded` is `F`, the fee on the whole before it.
+    """
+
+    net: Decimal
+    fee: Decimal
+    exit_fee: Decimal
+    gross: Decimal
+    unrounded: Fraction
+    rate: Fraction
+    high_water_mark_next: Decimal
+    carried_next: Decimal
+
+    @property
+    def standing_next(self) -> Standing:
+        return Standing(self.high_water_mark_next, self.carried_next)
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """`paid` + `fee` + `exit_fee` is the whole value.
+
+    Nothing is left: the mark is 0 and the carried fraction is dropped.
+    """
+
+    paid: Decimal
+    fee: Decimal
+    exit_fee: Decimal
+    unrounded: Fraction
+    rate: Fraction
+    profit: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Available:
+    """`part`: the largest net amount that can be withdrawn while something remains.
+
+    `closing`: what closing pays.
+    """
+
+    part: Decimal
+    closing: Decimal
+
+
+class WithdrawalKind(Enum):
+    PART = "part"
+    CLOSE = "close"
+    TOO_LITTLE_WOULD_REMAIN = "too_little_would_remain"
+
+
+def after_deposit(standing: Standing, amount: Decimal) -> Standing:
+    """Standing after a deposit (what an entry fee left of it):
+
+    the mark rises by it, so it is no profit and a carried loss stays.
+    """
+    return replace(standing, high_water_mark=exact_sum((standing.high_water_mark, amount)))
+
+
+def net_worth_basis(price: Price, lowest_units: Decimal, digits: int) -> Decimal:
+    """Net worth as compared with a tier's bound:
+
+    the worth of the fewest units held since the interval's start or joining.
+
+    To the nearest minor unit, like every value, so that the dust of stored units decides over no tier.
+    """
+    return value_of_units(lowest_units, price, digits)
+
+
+def lower_profit_value(
+    *, value: Decimal, units: Decimal, pool_balance: Decimal, pool_units: Decimal, digits: int
+) -> Decimal:
+    """`profit_value` for offers whose profit basis is *lower*:
+
+    the smaller of the value and the same share of the pool's balance.
+
+    So floating profit waits and floating loss counts. `pool_balance` is balance less what is owed plus what
+    is on its way in.
+    """
+    share = Fraction(pool_balance) * Fraction(units) / Fraction(pool_units)
+    return min(value, nearest_money(share, digits))
+
+
+def performance_fee(
+    *,
+    value: Decimal,
+    standing: Standing,
+    schedule: Schedule,
+    yield_: Decimal,
+    net_worth: Decimal,
+    digits: int,
+    profit_value: Decimal | None = None,
+) -> PerformanceFee:
+    """Fee at an interval end.
+
+    No fee and the mark unmoved at or below it; otherwise the next mark is what the fee left, also at a rate
+    of 0.
+
+    `profit_value`: the value the profit is counted from, where it is not `value` itself (see
+    `lower_profit_value`).
+    """
+    counted = value if profit_value is None else profit_value
+    profit = exact_difference(counted, standing.high_water_mark)
+    rate = rate_for(schedule, _basis_value(schedule, yield_, net_worth))
+    if profit <= 0:
+        return PerformanceFee(
+            amount=ZERO,
+            unrounded=Fraction(standing.carried),
+            rate=rate,
+            profit=profit,
+            high_water_mark_next=standing.high_water_mark,
+            carried_next=standing.carried,
+        )
+    charged = charge(fee=rate * Fraction(profit), carried=standing.carried, available=value, digits=digits)
+    return PerformanceFee(
+        amount=charged.amount,
+        unrounded=charged.unrounded,
+        rate=rate,
+        profit=profit,
+        high_water_mark_next=rounded_mark(exact_difference(counted, charged.amount)),
+        carried_next=charged.carried_next,
+    )
+
+
+def closing(
+    *,
+    value: Decimal,
+    standing: Standing,
+    schedule: Schedule,
+    yield_: Decimal,
+    net_worth: Decimal,
+    digits: int,
+    early_exit_rate: Decimal = ZERO,
+) -> Closing:
+    """What closing pays and charges now.
+
+    Profit is counted from the value: closing turns the floating result into money.
+    """
+    rate, profit, fee_on_whole = _fee_on_whole(value, standing, schedule, yield_, net_worth)
+    fee = max(min(floor_money(fee_on_whole, digits), value), ZERO)
+    left = exact_difference(value, fee)
+    exit_fee = floor_money(Fraction(left) * Fraction(early_exit_rate), digits)
+    return Closing(
+        paid=exact_difference(left, exit_fee),
+        fee=fee,
+        exit_fee=exit_fee,
+        unrounded=fee_on_whole,
+        rate=rate,
+        profit=profit,
+    )
+
+
+def accrued(
+    *,
+    value: Decimal,
+    standing: Standing,
+    schedule: Schedule,
+    yield_: Decimal,
+    net_worth: Decimal,
+    digits: int,
+) -> Decimal:
+    """Performance fee that closing would charge now."""
+    return closing(
+        value=value, standing=standing, schedule=schedule, yield_=yield_, net_worth=net_worth, digits=digits
+    ).fee
+
+
+def withdrawal(
+    *,
+    net_amount: Decimal,
+    value: Decimal,
+    standing: Standing,
+    schedule: Schedule,
+    yield_: Decimal,
+    net_worth: Decimal,
+    digits: int,
+    early_exit_rate: Decimal = ZERO,
+) -> Withdrawal:
+    """Taking out part, `net_amount` after fees:
+
+    the part's share of the fee is crystallised, mark and carried fraction shrink with the value.
+
+    Several of one investment go one after the other, each with the standing and the value that the one before
+    left; to ask for at least what `closing` pays is a close and does not come here (see `withdrawal_kind`).
+
+    `early_exit_rate` is a fraction below 1 of what is taken after the performance fee. Raises
+    NothingAvailable where the fee takes the whole value, MoreThanAvailable where nothing would remain.
+    """
+    rate, _, fee_on_whole = _fee_on_whole(value, standing, schedule, yield_, net_worth)
+    if fee_on_whole >= value:
+        raise NothingAvailable("the fee that is due takes the whole value")
+    fee, exit_fee = _fees_on_part(net_amount, value, fee_on_whole, early_exit_rate, digits)
+    gross = exact_sum((net_amount, exit_fee, fee))
+    if gross >= value:
+        raise MoreThanAvailable(
+            _largest_part(value, fee_on_whole, early_exit_rate, digits, minor_unit(digits))
+        )
+    leaves = Fraction(gross) / Fraction(value)
+    return Withdrawal(
+        net=net_amount,
+        fee=fee,
+        exit_fee=exit_fee,
+        gross=gross,
+        unrounded=fee_on_whole,
+        rate=rate,
+        high_water_mark_next=rounded_mark(Fraction(standing.high_water_mark) * (1 - leaves)),
+        carried_next=rounded_carried(
+            Fraction(standing.carried) * (1 - leaves) + fee_on_whole * leaves - Fraction(fee)
+        ),
+    )
+
+
+def withdrawal_after_crystallising_all(
+    *,
+    net_amount: Decimal,
+    value: Decimal,
+    standing: Standing,
+    schedule: Schedule,
+    digits: int,
+    early_exit_rate: Decimal = ZERO,
+) -> Withdrawal:
+    """Taking out part under the offer setting *whole*:
+
+    the fee on all of the profit first, then the part from what is left.
+
+    Flat schedules only: with tiers, a small withdrawal would choose the moment at which the whole profit is
+    rated. Raises ValueError for another schedule, else as `withdrawal`.
+    """
+    if schedule.basis is not Basis.FLAT:
+        raise ValueError("only a flat schedule crystallises the whole on a withdrawal")
+    first = performance_fee(
+        value=value, standing=standing, schedule=schedule, yield_=ZERO, net_worth=ZERO, digits=digits
+    )
+    then = withdrawal(
+        net_amount=net_amount,
+        value=exact_difference(value, first.amount),
+        standing=first.standing_next,
+        schedule=schedule,
+        yield_=ZERO,
+        net_worth=ZERO,
+        digits=digits,
+        early_exit_rate=early_exit_rate,
+    )
+    return replace(
+        then,
+        fee=exact_sum((first.amount, then.fee)),
+        gross=exact_sum((first.amount, then.gross)),
+        unrounded=first.unrounded,
+        rate=first.rate,
+    )
+
+
+def available(
+    *,
+    value: Decimal,
+    standing: Standing,
+    schedule: Schedule,
+    yield_: Decimal,
+    net_worth: Decimal,
+    digits: int,
+    early_exit_rate: Decimal = ZERO,
+    minimum_remaining: Decimal = ZERO,
+) -> Available:
+    """What can be taken out now, net of fees.
+
+    At least `minimum_remaining` (and a minor unit) of value stays after `part`.
+    """
+    pays = closing(
+        value=value,
+        standing=standing,
+        schedule=schedule,
+        yield_=yield_,
+        net_worth=net_worth,
+        digits=digits,
+        early_exit_rate=early_exit_rate,
+    )
+    if pays.unrounded >= value:
+        return Available(part=ZERO, closing=pays.paid)
+    keep = max(minimum_remaining, minor_unit(digits))
+    part = _largest_part(value, pays.unrounded, early_exit_rate, digits, keep)
+    return Available(
+        part=max(min(part, exact_difference(pays.paid, minor_unit(digits))), ZERO), closing=pays.paid
+    )
+
+
+def withdrawal_kind(
+    *,
+    net_amount: Decimal,
+    closing_pays: Decimal,
+    largest_part: Decimal,
+    closes_if_too_little_remains: bool,
+) -> WithdrawalKind:
+    """What a request to take out `net_amount` is:
+
+    a part, a close, or a refusal because too little would remain.
+
+    `largest_part` and `closing_pays` are the figures of `available` with the offer's minimum remaining
+    amount.
+    """
+    if net_amount >= closing_pays:
+        return WithdrawalKind.CLOSE
+    if net_amount <= largest_part:
+        return WithdrawalKind.PART
+    return WithdrawalKind.CLOSE if closes_if_too_little_remains else WithdrawalKind.TOO_LITTLE_WOULD_REMAIN
+
+
+def _basis_value(schedule: Schedule, yield_: Decimal, net_worth: Decimal) -> Decimal:
+    return net_worth if schedule.basis is Basis.NET_WORTH else yield_
+
+
+def _fee_on_whole(
+    value: Decimal, standing: Standing, schedule: Schedule, yield_: Decimal, net_worth: Decimal
+) -> tuple[Fraction, Decimal, Fraction]:
+    """Rate, profit and the exact fee on all of the profit with what is carried."""
+    rate = rate_for(schedule, _basis_value(schedule, yield_, net_worth))
+    profit = exact_difference(value, standing.high_water_mark)
+    return rate, profit, rate * max(Fraction(profit), Fraction(0)) + Fraction(standing.carried)
+
+
+def _fees_on_part(
+    net_amount: Decimal, value: Decimal, fee_on_whole: Fraction, early_exit_rate: Decimal, digits: int
+) -> tuple[Decimal, Decimal]:
+    """Performance and early-exit fee on top of a net amount, each rounded down.
+
+    `fee_on_whole` is below `value`.
+    """
+    exit_rate = Fraction(early_exit_rate)
+    exit_fee = floor_money(Fraction(net_amount) * exit_rate / (1 - exit_rate), digits)
+    after_fee = Fraction(net_amount) + Fraction(exit_fee)
+    return floor_money(after_fee * fee_on_whole / (Fraction(value) - fee_on_whole), digits), exit_fee
+
+
+def _largest_part(
+    value: Decimal, fee_on_whole: Fraction, early_exit_rate: Decimal, digits: int, keep: Decimal
+) -> Decimal:
+    """Largest net amount, in whole minor units, whose gross leaves at least `keep` of the value."""
+    most_gross = exact_difference(value, keep)
+    if most_gross <= 0:
+        return ZERO
+    exact = Fraction(most_gross) * (1 - fee_on_whole / Fraction(value)) * (1 - Fraction(early_exit_rate))
+    step = minor_unit(digits)
+    # Both fees are rounded down, which lets the answer exceed the exact one by at most two steps.
+    part = exact_sum((floor_money(exact, digits), step, step, step))
+    while (
+        part > 0
+        and exact_sum((part, *_fees_on_part(part, value, fee_on_whole, early_exit_rate, digits))) > most_gross
+    ):
+        part = exact_difference(part, step)
+    return max(part, ZERO)

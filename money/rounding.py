@@ -1,0 +1,95 @@
+"""Every rounding of the platform, by name.
+
+Money is a whole number of minor units; `digits` is how many decimals the currency has (0 JPY, 2 USD, 8 BTC).
+Products and quotients arrive here exact and are rounded once. An amount that is rounded down is first rounded
+half to even to its dust places, so that the last digit of stored units or of a carried fraction
+(4.999999999999 for 5) never decides over a whole minor unit.
+"""
+
+from decimal import Decimal, Inexact
+from fractions import Fraction
+from math import floor
+
+from money.exact import decimal_of, exact_fraction, scaled_int
+
+UNIT_PLACES = 12
+MARK_PLACES = 12
+PRICE_PLACES = 12
+ACCUMULATOR_PLACES = 24
+CARRIED_PLACES = 24
+YIELD_PLACES = 9
+
+
+def half_even(number: int | Fraction | Decimal, places: int) -> Decimal:
+    """Nearest decimal with `places` decimals, a tie to the even neighbour."""
+    return decimal_of(round(exact_fraction(number) * 10**places), places)
+
+
+def dust_places(digits: int) -> int:
+    """Places an amount is rounded to before it is rounded down: 8, and 10 for currencies with 8 decimals."""
+    return max(8, digits + 2)
+
+
+def nearest_money(amount: int | Fraction | Decimal, digits: int) -> Decimal:
+    """Amount at the nearest minor unit, half to even: the rounding of a value."""
+    return half_even(amount, digits)
+
+
+def floor_money(amount: int | Fraction | Decimal, digits: int) -> Decimal:
+    """Amount rounded down (toward minus infinity) to the minor unit, its dust rounded away first:
+
+    the rounding of a fee.
+    """
+    without_dust = exact_fraction(half_even(amount, dust_places(digits)))
+    return decimal_of(floor(without_dust * 10**digits), digits)
+
+
+def nearest_money_ties_up(amount: int | Fraction | Decimal, digits: int) -> Decimal:
+    """Amount at the nearest minor unit, a tie upward, its dust rounded away first.
+
+    Adding whole minor units to the amount adds just them to the answer. Half to even has not that property,
+    and the rounding exchange needs it: with it a pool that everybody has left holds exactly 0.
+    """
+    without_dust = exact_fraction(half_even(amount, dust_places(digits)))
+    return decimal_of(floor(without_dust * 10**digits + Fraction(1, 2)), digits)
+
+
+def rounded_units(units: int | Fraction | Decimal) -> Decimal:
+    """Units as stored: 12 places, half to even."""
+    return half_even(units, UNIT_PLACES)
+
+
+def rounded_mark(mark: int | Fraction | Decimal) -> Decimal:
+    """A high-water mark as stored: 12 places, half to even."""
+    return half_even(mark, MARK_PLACES)
+
+
+def rounded_accumulator(accumulator: int | Fraction | Decimal) -> Decimal:
+    """An accumulator as stored: 24 places, half to even."""
+    return half_even(accumulator, ACCUMULATOR_PLACES)
+
+
+def rounded_carried(fraction: int | Fraction | Decimal) -> Decimal:
+    """A carried fraction as stored: 24 places, half to even."""
+    return half_even(fraction, CARRIED_PLACES)
+
+
+def rounded_yield(rate: int | Fraction | Decimal) -> Decimal:
+    """A yield as compared with a tier's bound: 9 places, half to even."""
+    return half_even(rate, YIELD_PLACES)
+
+
+def minor_unit(digits: int) -> Decimal:
+    """The smallest amount of the currency: 0.01 for 2 digits."""
+    return decimal_of(1, digits)
+
+
+def is_whole_minor_units(amount: Decimal, digits: int) -> bool:
+    """Whether the amount needs no more decimals than its currency has. False for infinities and NaN."""
+    if not amount.is_finite():
+        return False
+    try:
+        scaled_int(amount, digits)
+    except Inexact:
+        return False
+    return True
