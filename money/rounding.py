@@ -36,9 +36,9 @@ def nearest_money(amount: int | Fraction | Decimal, digits: int) -> Decimal:
 
 
 def floor_money(amount: int | Fraction | Decimal, digits: int) -> Decimal:
-    """Amount rounded down (toward minus infinity) to the minor unit, its dust rounded away first:
+    """Amount rounded down (toward minus infinity) to the minor unit: the rounding of a fee.
 
-    the rounding of a fee.
+    Its dust is rounded away first.
     """
     without_dust = exact_fraction(half_even(amount, dust_places(digits)))
     return decimal_of(floor(without_dust * 10**digits), digits)

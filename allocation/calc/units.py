@@ -55,7 +55,7 @@ def units_for_deposit(amount: Decimal, price: Price) -> Decimal:
 
 
 def units_for_redemption(amount: Decimal, price: Price, held: Decimal) -> Decimal:
-    """Units that pay for taking out `amount` (gross, or a fee): 12 places half to even, never more than `held`.
+    """Units that pay for taking out `amount`, gross or a fee: 12 places half to even, at most what is `held`.
 
     Taking out everything does not come here: a close redeems all that is held. Raises PriceIsZero.
     """

@@ -119,19 +119,19 @@ class WithdrawalKind(Enum):
 
 
 def after_deposit(standing: Standing, amount: Decimal) -> Standing:
-    """Standing after a deposit (what an entry fee left of it):
+    """Standing after a deposit: the mark rises by it, so it is no profit and a carried loss stays.
 
-    the mark rises by it, so it is no profit and a carried loss stays.
+    `amount` is what an entry fee left of the deposit.
     """
     return replace(standing, high_water_mark=exact_sum((standing.high_water_mark, amount)))
 
 
 def net_worth_basis(price: Price, lowest_units: Decimal, digits: int) -> Decimal:
-    """Net worth as compared with a tier's bound:
+    """Net worth as compared with a tier's bound.
 
-    the worth of the fewest units held since the interval's start or joining.
-
-    To the nearest minor unit, like every value, so that the dust of stored units decides over no tier.
+    The worth of the fewest units held since the interval's start or joining, so that money which came late
+    reaches no tier. To the nearest minor unit, like every value, so that the dust of stored units decides
+    over no tier.
     """
     return value_of_units(lowest_units, price, digits)
 
@@ -139,11 +139,10 @@ def net_worth_basis(price: Price, lowest_units: Decimal, digits: int) -> Decimal
 def lower_profit_value(
     *, value: Decimal, units: Decimal, pool_balance: Decimal, pool_units: Decimal, digits: int
 ) -> Decimal:
-    """`profit_value` for offers whose profit basis is *lower*:
+    """`profit_value` for offers whose profit basis is *lower*.
 
-    the smaller of the value and the same share of the pool's balance.
-
-    So floating profit waits and floating loss counts. `pool_balance` is balance less what is owed plus what
+    The smaller of the value and the same share of the pool's balance, to the nearest minor unit: floating
+    profit waits and floating loss counts. `pool_balance` is balance less what is owed plus what
     is on its way in.
     """
     share = Fraction(pool_balance) * Fraction(units) / Fraction(pool_units)
@@ -245,12 +244,11 @@ def withdrawal(
     digits: int,
     early_exit_rate: Decimal = ZERO,
 ) -> Withdrawal:
-    """Taking out part, `net_amount` after fees:
+    """Taking out part: the owner gets `net_amount`, and the part's share of the fee is crystallised.
 
-    the part's share of the fee is crystallised, mark and carried fraction shrink with the value.
-
-    Several of one investment go one after the other, each with the standing and the value that the one before
-    left; to ask for at least what `closing` pays is a close and does not come here (see `withdrawal_kind`).
+    Mark and carried fraction shrink with the value. Several of one investment go one after the other, each
+    with the standing and the value that the one before left; to ask for at least what `closing` pays is a
+    close and does not come here (see `withdrawal_kind`).
 
     `early_exit_rate` is a fraction below 1 of what is taken after the performance fee. Raises
     NothingAvailable where the fee takes the whole value, MoreThanAvailable where nothing would remain.
@@ -288,9 +286,7 @@ def withdrawal_after_crystallising_all(
     digits: int,
     early_exit_rate: Decimal = ZERO,
 ) -> Withdrawal:
-    """Taking out part under the offer setting *whole*:
-
-    the fee on all of the profit first, then the part from what is left.
+    """Taking out part under the offer setting *whole*: first the fee on all of the profit, then the part.
 
     Flat schedules only: with tiers, a small withdrawal would choose the moment at which the whole profit is
     rated. Raises ValueError for another schedule, else as `withdrawal`.
@@ -359,9 +355,7 @@ def withdrawal_kind(
     largest_part: Decimal,
     closes_if_too_little_remains: bool,
 ) -> WithdrawalKind:
-    """What a request to take out `net_amount` is:
-
-    a part, a close, or a refusal because too little would remain.
+    """What a request to take out `net_amount` is: a part, a close, or refused as it would leave too little.
 
     `largest_part` and `closing_pays` are the figures of `available` with the offer's minimum remaining
     amount.

@@ -248,10 +248,7 @@ def _regained_at(schedule: Schedule, index: int, start: Fraction) -> Fraction | 
 
 @dataclass(frozen=True, slots=True)
 class NetAgainstGross:
-    """One point of the editor's curve:
-
-    returns as fractions, 9 places; `rate` is what the schedule takes of the profit there.
-    """
+    """One point of the editor's curve: returns as fractions, and the `rate` taken of the profit, 9 places."""
 
     gross_return: Decimal
     net_return: Decimal

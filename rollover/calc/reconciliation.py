@@ -1,6 +1,4 @@
-"""Whether a trading server's figures add up:
-
-the exact check of the balance and the tolerant one of the floating result.
+"""Whether a trading server's figures add up: the balance exactly, the floating result within a tolerance.
 
 Deals count by ticket, each once. The account's state is read between two readings of its deals, so the
 balance must be that of the last snapshot, plus our transfers since, plus all deals of the first reading, plus
@@ -101,10 +99,7 @@ def _matched(leading: int, counted: Sequence[BalanceDeal]) -> BalanceMatched:
 
 @dataclass(frozen=True, slots=True)
 class FloatingCheck:
-    """`floating`:
-
-    the server's floating result, used as given; `difference`: by how much the open positions say otherwise.
-    """
+    """The server's `floating` result, used as given, and by how much the open positions say otherwise."""
 
     floating: Decimal
     difference: Decimal
