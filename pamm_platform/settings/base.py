@@ -55,7 +55,11 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "brokers.web.middleware.ReaderMiddleware",
 ]
+
+# The role of web, worker and beat, to whom `secure_database` grants; it owns nothing.
+DATABASE_APP_ROLE = "pamm_app"
 
 ROOT_URLCONF = "pamm_platform.urls"
 WSGI_APPLICATION = "pamm_platform.wsgi.application"
@@ -73,6 +77,11 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
             ],
+            # Template tags that belong to no app: how figures are written, the navigation.
+            "libraries": {
+                "figures": "pamm_platform.templatetags.figures",
+                "cabinet": "pamm_platform.templatetags.cabinet",
+            },
         },
     },
 ]
@@ -116,3 +125,10 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "dispatch-due-rollovers": {"task": "rollover.tasks.dispatch_due_rollovers_task", "schedule": 5.0},
 }
+
+# A balance operation without an answer is looked up at once, but sent again only after this long: longer than any call
+# to a trading server may take, so that nobody is still waiting for the first one.
+TRANSFER_RESEND_AFTER_SECONDS = 60.0
+# A worker that has not renewed its claim on a rollover for this long is taken for dead.
+ROLLOVER_LEASE_SECONDS = 180.0
+ROLLOVER_SLICE_SIZE = 200

@@ -1,0 +1,34 @@
+# make demo   start everything and keep it until Ctrl-C
+# make test   run everything that has to hold
+.POSIX:
+.SILENT:
+
+PY = .venv/bin/python
+
+.PHONY: help demo demo-reset test check lock
+help:
+	echo 'make demo        start the platform with two demo brokers; Ctrl-C ends it, the data is kept'
+	echo 'make demo-reset  remove the data of the demo'
+	echo 'make test        checks and all tests, on embedded PostgreSQL and Redis'
+	echo 'make check       only the checks: ruff, mypy, import-linter, migrations, deployment settings'
+	echo 'make lock        renew the lock files after a change of pyproject.toml or package.json (needs uv and npm)'
+	echo 'Variables: PYTHON (interpreter, 3.11 or newer), DEMO_PORT, DEMO_ALPHA_PORT, DEMO_BETA_PORT, DEMO_TRADING_PORT'
+
+demo:
+	tools/install demo
+	exec $(PY) -m pamm_platform.demo
+
+demo-reset:
+	tools/install demo
+	exec $(PY) -m pamm_platform.demo reset
+
+test:
+	tools/install test
+	exec $(PY) -m tools.run_tests
+
+check:
+	tools/install test
+	exec $(PY) -m tools.run_tests check
+
+lock:
+	tools/lock

@@ -1,0 +1,1 @@
+"""`make demo`: everything the platform needs on one machine, started together and ended together."""

@@ -1,0 +1,203 @@
+"""`python -m pamm_platform.demo`: start the demo and keep it until Ctrl-C; `… reset` removes its data."""
+
+import argparse
+import base64
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from pamm_platform.demo.ports import choose_ports, loopback_addresses
+from pamm_platform.demo.supervisor import Program, ProgramFailed, Supervisor
+from pamm_platform.embedded import Services, running_services, stop_services
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+FOLDER = REPOSITORY / ".run" / "demo"
+WEB_WORKERS = 2
+CELERY_WORKERS = 2
+
+
+class Stopped(BaseException):
+    """Ctrl-C or SIGTERM. Not an Exception: nothing on the way may take it for a failure."""
+
+
+class Progress:
+    """Lines with the seconds since the start in front."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        print(f"[{time.monotonic() - self._started:5.1f} s] {text}", flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m pamm_platform.demo", description=__doc__)
+    parser.add_argument("action", nargs="?", choices=("run", "reset"), default="run")
+    action = parser.parse_args().action
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    say = Progress()
+    with (FOLDER / "demo.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("The demo of this checkout is already running.", file=sys.stderr)
+            return 1
+        supervisor = Supervisor(FOLDER, REPOSITORY)
+        for name in supervisor.clear_left_overs():
+            say(f"ended {name}, left by a demo that was killed")
+        if action == "reset":
+            stop_services(FOLDER, erase=True)
+            shutil.rmtree(FOLDER)
+            say("the demo's data is gone")
+            return 0
+        return run(supervisor, say)
+
+
+def run(supervisor: Supervisor, say: Progress) -> int:
+    """Start everything, keep it up, end everything. Returns the exit code."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
+    try:
+        ports = choose_ports(FOLDER)
+        say("starting PostgreSQL and Redis")
+        with running_services(FOLDER) as services:
+            with _all_ended(supervisor, say):
+                start(supervisor, services, ports, say)
+                while True:
+                    time.sleep(1)
+                    for name in supervisor.watch():
+                        say(f"{name} had ended and was started again (see {FOLDER}/logs/{name}.log)")
+            say("stopping PostgreSQL and Redis")
+    except Stopped:
+        say("ended; the data is kept (make demo-reset removes it)")
+        return 0
+    except (ProgramFailed, RuntimeError, OSError) as failure:
+        print(failure, file=sys.stderr)
+        return 1
+
+
+def start(supervisor: Supervisor, services: Services, ports: dict[str, int], say: Progress) -> None:
+    environment = demo_environment(services, ports)
+    as_owner = environment | {"DATABASE_URL": services.owner_url()}
+    manage = [sys.executable, "manage.py"]
+    say("bringing the database up to date")
+    supervisor.run(Program("migrate", [*manage, "migrate", "--verbosity=0"], as_owner))
+    supervisor.run(Program("secure-database", [*manage, "secure_database"], as_owner))
+
+    say("starting the simulated trading server")
+    supervisor.start(
+        Program(
+            "simulator",
+            [sys.executable, "-m", "trading.simulator"],
+            environment,
+            is_ready=lambda: _listens(ports["DEMO_TRADING_PORT"]),
+        )
+    )
+    say("loading brokers, people and a year of history, unless they are there")
+    loader = Program(
+        "load-demo", [*manage, "load_demo"], environment | {"DATABASE_OWNER_URL": services.owner_url()}
+    )
+    supervisor.run(loader, on_line=say)
+
+    say("starting web, worker and beat")
+    supervisor.start(web(environment, ports))
+    celery = [sys.executable, "-m", "celery", "--app=pamm_platform"]
+    quiet = ["--without-gossip", "--without-mingle", "--loglevel=WARNING"]
+    supervisor.start(
+        Program("worker", [*celery, "worker", f"--concurrency={CELERY_WORKERS}", *quiet], environment)
+    )
+    schedule = f"--schedule={FOLDER / 'beat-schedule'}"
+    supervisor.start(Program("beat", [*celery, "beat", schedule, "--pidfile=", "--loglevel=WARNING"], environment))
+
+    say("ready")
+    print(supervisor.run(Program("demo-accounts", [*manage, "demo_accounts"], environment)), flush=True)
+    print("Ctrl-C ends the demo. Logs are in .run/demo/logs.", flush=True)
+
+
+def web(environment: dict[str, str], ports: dict[str, int]) -> Program:
+    """gunicorn on one port for `*.localhost` and one port per broker for programs that do not resolve that."""
+    own = [ports[name] for name in ("DEMO_PORT", "DEMO_ALPHA_PORT", "DEMO_BETA_PORT")]
+    binds = []
+    for _, address in loopback_addresses():
+        host = f"[{address}]" if ":" in address else address
+        binds += [f"--bind={host}:{port}" for port in own]
+    command = [sys.executable, "-m", "gunicorn", "pamm_platform.wsgi", f"--workers={WEB_WORKERS}", *binds]
+    return Program("web", [*command, "--log-level=warning"], environment, is_ready=lambda: _is_ready(own[0]))
+
+
+def demo_environment(services: Services, ports: dict[str, int]) -> dict[str, str]:
+    """What every program of the demo reads; without the owner's address."""
+    return {
+        "DJANGO_SETTINGS_MODULE": "pamm_platform.settings.demo",
+        "DATABASE_URL": services.app_url(),
+        "REDIS_URL": services.redis.url,
+        "SIMULATOR_FOLDER": str(FOLDER / "simulator"),
+        "SIMULATOR_PORT": str(ports["DEMO_TRADING_PORT"]),
+        **demo_secrets(),
+        **{name: str(port) for name, port in ports.items()},
+    }
+
+
+def demo_secrets() -> dict[str, str]:
+    """Secrets of this demo, made at its first start and kept in a 0600 file: encrypted columns need the same key."""
+    path = FOLDER / "secrets.json"
+    if not path.exists():
+        made = {
+            "SECRET_KEY": secrets.token_urlsafe(50),
+            "FIELD_ENCRYPTION_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        }
+        partial = path.with_suffix(".partial")
+        partial.unlink(missing_ok=True)
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(made, file)
+        partial.rename(path)
+    loaded: dict[str, str] = json.loads(path.read_text())
+    return loaded
+
+
+@contextmanager
+def _all_ended(supervisor: Supervisor, say: Progress) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        # A second Ctrl-C must not leave half of it running.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        say("ending what was started")
+        supervisor.stop_all()
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def _listens(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())
