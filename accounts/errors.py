@@ -1,0 +1,73 @@
+"""Refusals about people and accounts."""
+
+from django.utils.translation import gettext_lazy as _
+
+from brokers.errors import Refusal
+
+
+class EmailTaken(Refusal):
+    code = "email_taken"
+    status = 409
+    message = _("Somebody with this e-mail address is already registered.")
+
+
+class UnacceptablePassword(Refusal):
+    code = "unacceptable_password"
+    message = _("Choose another password: {reasons}")
+
+
+class WrongTradingPassword(Refusal):
+    """Also for a login the server does not know: the two look the same from outside."""
+
+    code = "wrong_trading_password"
+    message = _("The trading login or its password is not correct.")
+
+
+class TooManyAttempts(Refusal):
+    code = "too_many_attempts"
+    status = 429
+    message = _("Too many failed attempts. Try again in {minutes} minutes.")
+
+
+class TradingServerSilent(Refusal):
+    code = "trading_server_unavailable"
+    status = 503
+    message = _("The trading server does not answer at the moment. Try again in a minute.")
+
+
+class AccountNotOpened(Refusal):
+    """The trading server refused to open the account, or its answer was lost."""
+
+    code = "account_not_opened"
+    status = 502
+    message = _("The trading server did not open the account: {reason}")
+
+
+class TradingAccountTaken(Refusal):
+    code = "trading_account_taken"
+    status = 409
+    message = _("This trading account already belongs to somebody.")
+
+
+class UnsuitableGroup(Refusal):
+    code = "unsuitable_group"
+    message = _("No group of this broker opens such accounts.")
+
+
+class RoleNotHere(Refusal):
+    """Operators belong to the platform's own tenant, everybody else to a broker."""
+
+    code = "role_not_here"
+    message = _("This role cannot be given here.")
+
+
+class LastAdministrator(Refusal):
+    code = "last_administrator"
+    status = 409
+    message = _("The last administrator keeps the role.")
+
+
+class AlreadyManager(Refusal):
+    code = "already_manager"
+    status = 409
+    message = _("This person is already a manager.")

@@ -1,0 +1,80 @@
+"""Reads of people and accounts."""
+
+import uuid
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import QuerySet
+
+from accounts.models import STAFF_ROLES, Manager, Membership, PammAccount, PersonalAccount, Role, User, fold_email
+from brokers.errors import NotFound
+from brokers.scope import current_broker_id
+
+Person = User | AnonymousUser
+
+
+def user_roles(user: Person | None) -> frozenset[Role]:
+    """The roles somebody has at the broker in scope; nobody and a person of another broker have none.
+
+    Read once per user object: a request asks many times.
+    """
+    if not isinstance(user, User) or user.broker_id != current_broker_id() or not user.is_active:
+        return frozenset()
+    known: frozenset[Role] | None = user.__dict__.get("_roles")
+    if known is None:
+        held = Membership.objects.filter(user=user).values_list("role", flat=True)
+        known = user.__dict__["_roles"] = frozenset(Role(role) for role in held)
+    return known
+
+
+def forget_roles(user: User) -> None:
+    """Make `user_roles` read again, after a role was granted or revoked."""
+    user.__dict__.pop("_roles", None)
+
+
+def has_role(user: Person | None, *roles: Role) -> bool:
+    """Whether somebody has one of `roles`."""
+    return not user_roles(user).isdisjoint(roles)
+
+
+def is_staff_member(user: Person | None) -> bool:
+    """Whether somebody works for the broker or the platform, so that a second factor is obligatory."""
+    return has_role(user, *STAFF_ROLES)
+
+
+def personal_accounts_of(user: User) -> QuerySet[PersonalAccount]:
+    return PersonalAccount.objects.filter(user=user).order_by("pk")
+
+
+def manager_of(user: Person | None) -> Manager | None:
+    """The manager's profile of somebody who has the role."""
+    if not has_role(user, Role.MANAGER):
+        return None
+    return Manager.objects.filter(user=user).first()
+
+
+def get_manager_for(user: Person | None) -> Manager:
+    """The person's own manager profile. Raises `NotFound` for everybody who is not a manager."""
+    manager = manager_of(user)
+    if manager is None:
+        raise NotFound
+    return manager
+
+
+def pamm_accounts_of(manager: Manager) -> QuerySet[PammAccount]:
+    return PammAccount.objects.filter(manager=manager).order_by("pk")
+
+
+def get_pamm_account_for(user: Person | None, public_id: uuid.UUID) -> PammAccount:
+    """A PAMM account to its own manager or to the broker's staff. Raises `NotFound` for everybody else."""
+    accounts = PammAccount.objects.select_related("manager")
+    if not is_staff_member(user):
+        manager = manager_of(user)
+        accounts = accounts.filter(manager=manager) if manager else accounts.none()
+    account: PammAccount | None = accounts.filter(public_id=public_id).first()
+    if account is None:
+        raise NotFound
+    return account
+
+
+def user_by_email(email: str) -> User | None:
+    return User.objects.filter(email=fold_email(email)).first()
