@@ -1,0 +1,54 @@
+"""The gateway of a configured trading server."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from trading.gateway import Gateway
+from trading.mt5.connection import Endpoint
+from trading.mt5.gateway import Mt5Gateway
+
+if TYPE_CHECKING:
+    from trading.models import TradingServer
+
+SERVERS_KEPT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Configuration:
+    """All that decides how a server is reached: a changed password or certificate gets a gateway of its own."""
+
+    server: int
+    endpoint: Endpoint
+    timezone: str = field(default="UTC")
+
+
+_lock = threading.Lock()
+_gateways: dict[_Configuration, Gateway] = {}
+
+
+def gateway_for(server: TradingServer) -> Gateway:
+    """The gateway of this server, one per process and configuration; do not close it after use.
+
+    Threads share it, and after a fork the child connects anew. Raises `ValueError` for a kind that has no adapter.
+    """
+    if server.kind != "mt5":
+        raise ValueError(f"no gateway for trading servers of kind {server.kind!r}")
+    endpoint = Endpoint(
+        host=server.host,
+        port=server.port,
+        login=server.manager_login,
+        password=server.manager_password,
+        certificate=server.ca_certificate,
+    )
+    configuration = _Configuration(server.pk, endpoint, server.timezone)
+    with _lock:
+        gateway = _gateways.pop(configuration, None) or Mt5Gateway(endpoint, ZoneInfo(server.timezone))
+        _gateways[configuration] = gateway
+        superseded = _gateways.pop(next(iter(_gateways))) if len(_gateways) > SERVERS_KEPT else None
+    if superseded is not None:
+        superseded.close()
+    return gateway

@@ -1,0 +1,147 @@
+"""`python -m trading.simulator`: run the simulated trading server until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import timedelta, tzinfo
+from decimal import Decimal
+from pathlib import Path
+
+from trading.simulator.books import Books
+from trading.simulator.catalogue import SYMBOLS
+from trading.simulator.certificate import ensure_certificate, write_private
+from trading.simulator.clock import ServerClock, zone_named
+from trading.simulator.commands import Behaviour, Commands
+from trading.simulator.faults import Faults
+from trading.simulator.market import Market
+from trading.simulator.server import Server
+from trading.simulator.store import Store
+
+PASSWORD_VARIABLE = "SIMULATOR_MANAGER_PASSWORD"  # noqa: S105 - the variable's name
+PASSWORD_FILE = "manager-password"  # noqa: S105 - the file's name
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _parser().parse_args(arguments)
+    folder: Path = options.data_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    store = Store(folder)
+    zone = _zone_of(store, options.timezone)
+    clock = ServerClock(zone, timedelta(seconds=int(store.meta("advance_seconds") or 0)))
+    names = options.symbols.split(",") if options.symbols else list(SYMBOLS)
+    market = Market([SYMBOLS[name] for name in names], clock, options.seed)
+    for name, bid, ask, time_msc, frozen in store.quotes():
+        market.restore(name, bid, ask, time_msc, bool(frozen))
+    if options.frozen:
+        for quote in market.quotes.values():
+            quote.frozen = True
+    books = Books(store, market, clock, options.commission_per_lot)
+    behaviour = Behaviour(
+        test_commands=options.test_commands,
+        documented_case=options.documented_case,
+        idle_states_absent=options.idle_states_absent,
+        dealer_delay=options.dealer_delay,
+        sign_in_window=options.sign_in_window,
+        idle_timeout=options.idle_timeout,
+    )
+    faults = Faults()
+    commands = Commands(
+        store=store,
+        books=books,
+        market=market,
+        clock=clock,
+        faults=faults,
+        passwords={options.manager_login: manager_password(folder)},
+        behaviour=behaviour,
+    )
+    server = Server(
+        commands=commands,
+        books=books,
+        market=market,
+        store=store,
+        clock=clock,
+        faults=faults,
+        behaviour=behaviour,
+        tick_interval=options.tick_interval,
+    )
+    if options.tls_cert and options.tls_key:
+        certificate, key = options.tls_cert, options.tls_key
+    else:
+        certificate, key = ensure_certificate(folder, ["localhost", "127.0.0.1", "::1", *options.tls_name])
+    asyncio.run(_run(server, options.host, options.port, certificate, key))
+    store.close()
+
+
+async def _run(server: Server, host: str, port: int, certificate: Path, key: Path) -> None:
+    listening = await server.listen(host, port, certificate, key)
+    bound = listening.sockets[0].getsockname()[1]
+    sys.stdout.write(f"simulator listening on {host}:{bound}\n")
+    sys.stdout.flush()
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stopped.set)
+    ticking = asyncio.create_task(server.tick())
+    stopping = asyncio.create_task(stopped.wait())
+    # a heartbeat that fails ends the server: prices that stand still unnoticed would be worse
+    await asyncio.wait({ticking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    listening.close()
+    stopping.cancel()
+    if ticking.done():
+        ticking.result()
+    ticking.cancel()
+
+
+def manager_password(folder: Path) -> str:
+    """From the environment, else from the folder's private file, which is made on the first start."""
+    if given := os.environ.get(PASSWORD_VARIABLE):
+        return given
+    path = folder / PASSWORD_FILE
+    if not path.exists():
+        write_private(path, f"Aa1!{secrets.token_urlsafe(9)}".encode())
+    return path.read_text().strip()
+
+
+def _zone_of(store: Store, name: str) -> tzinfo:
+    """The zone the books are kept in. Another one than before would move every deal in time."""
+    kept = store.meta("timezone")
+    if kept is None:
+        store.put_meta("timezone", name)
+        store.commit()
+    elif kept != name:
+        sys.exit(f"these books are kept in {kept}, not in {name}")
+    return zone_named(name)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m trading.simulator", description=__doc__)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True, help="0 takes a free one and prints it")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--timezone", default="Europe/Athens", help="IANA name, or UTC+2")
+    parser.add_argument("--symbols", default="", help="comma-separated subset of the catalogue")
+    parser.add_argument("--manager-login", type=int, default=1000)
+    parser.add_argument("--tick-interval", type=float, default=1.0, help="seconds")
+    parser.add_argument("--commission-per-lot", type=Decimal, default=Decimal(0), help="USD per lot and side")
+    parser.add_argument("--tls-cert", type=Path)
+    parser.add_argument("--tls-key", type=Path)
+    parser.add_argument("--tls-name", action="append", default=[], help="further name in the certificate")
+    parser.add_argument("--frozen", action="store_true", help="start with prices standing still")
+    parser.add_argument("--test-commands", action="store_true", help="serve /api/test/tick and its siblings")
+    parser.add_argument("--documented-case", action="store_true", help="Ticket, Total, Time, ID with capitals")
+    parser.add_argument("--idle-states-absent", action="store_true", help="no account state before activity")
+    parser.add_argument("--dealer-delay", type=float, default=0.02, help="seconds a dealer request waits")
+    parser.add_argument("--sign-in-window", type=float, default=10.0)
+    parser.add_argument("--idle-timeout", type=float, default=180.0)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""The network side: TLS connections, requests, answers, and the market's heartbeat."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from trading.simulator.books import Books, Refusal
+from trading.simulator.clock import ServerClock
+from trading.simulator.commands import Behaviour, Commands, Members, SessionRefused
+from trading.simulator.faults import FaultKind, Faults
+from trading.simulator.market import Market
+from trading.simulator.parameters import Parameters
+from trading.simulator.session import Session
+from trading.simulator.store import Store
+
+_HEAD_LIMIT = 64 * 1024
+_BODY_LIMIT = 16 * 1024 * 1024
+_QUOTES_KEPT_EVERY = 5
+_MILLISECONDS_PER_DAY = 86_400_000
+
+
+class MalformedRequest(Exception):
+    """Not something one can answer; the connection is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    command: str
+    query: str
+    body: bytes
+
+
+class Server:
+    def __init__(
+        self,
+        *,
+        commands: Commands,
+        books: Books,
+        market: Market,
+        store: Store,
+        clock: ServerClock,
+        faults: Faults,
+        behaviour: Behaviour,
+        tick_interval: float,
+    ) -> None:
+        self._commands = commands
+        self._books = books
+        self._market = market
+        self._store = store
+        self._clock = clock
+        self._faults = faults
+        self._behaviour = behaviour
+        self._tick_interval = tick_interval
+
+    async def listen(self, host: str, port: int, certificate: Path, key: Path) -> asyncio.Server:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        return await asyncio.start_server(
+            self._serve, host, port, ssl=context, limit=_HEAD_LIMIT, ssl_handshake_timeout=10
+        )
+
+    async def tick(self) -> None:
+        """Move prices for ever, close what falls under its stop-out level, charge swaps at the day change."""
+        for beat in range(1_000_000_000):
+            await asyncio.sleep(self._tick_interval)
+            if self._market.step():
+                self._books.stop_out()
+            self._change_day()
+            if beat % _QUOTES_KEPT_EVERY == 0:
+                self._commands.keep_quotes()
+            self._store.commit()
+
+    def _change_day(self) -> None:
+        today = self._clock.milliseconds() // _MILLISECONDS_PER_DAY
+        charged = self._store.meta("swap_day")
+        if charged == str(today):
+            return
+        if charged is not None:
+            self._books.charge_swaps()
+        self._store.put_meta("swap_day", str(today))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        session = Session()
+        try:
+            while True:
+                async with asyncio.timeout(self._patience(session)):
+                    request = await _read_request(reader)
+                if request is None or not await self._answer(request, session, writer):
+                    return
+        except (TimeoutError, MalformedRequest, ConnectionError, ssl.SSLError, asyncio.CancelledError):
+            # the end of this connection, or of the server; there is nobody left to tell
+            return
+        finally:
+            writer.close()
+
+    def _patience(self, session: Session) -> float:
+        """Seconds to wait for the next request."""
+        signing_in = bool(session.challenge)
+        return self._behaviour.sign_in_window if signing_in else self._behaviour.idle_timeout
+
+    async def _answer(self, request: Request, session: Session, writer: asyncio.StreamWriter) -> bool:
+        """Carry out one request; whether the connection goes on."""
+        if request.command == "quit":
+            await _send(writer, 200, json.dumps({"retcode": "0 Done"}))
+            return False
+        try:
+            parameters = Parameters(request.query, request.body)
+            login = parameters.whole("login", 0) if parameters.text("login", default="").isdigit() else 0
+            fault = self._faults.take(request.command, login)
+            if fault and fault.kind is FaultKind.DROP_BEFORE:
+                writer.transport.abort()
+                return False
+            if fault and fault.kind is FaultKind.FORBID:
+                raise SessionRefused
+            members = {"retcode": "0 Done", **self._commands.run(request.command, session, parameters)}
+            if fault and fault.kind is FaultKind.DROP_AFTER:
+                writer.transport.abort()
+                return False
+            if fault and fault.kind is FaultKind.LATE:
+                await asyncio.sleep(fault.seconds)
+        except SessionRefused:
+            await _send(writer, 403, "403 Forbidden")
+            return False
+        except Refusal as refusal:
+            members = {"retcode": str(refusal)}
+        await _send(writer, 200, _encoded(members))
+        return True
+
+
+def _encoded(members: Members) -> str:
+    return json.dumps(members, ensure_ascii=False, separators=(",", ":"))
+
+
+async def _read_request(reader: asyncio.StreamReader) -> Request | None:
+    """The next request; None at the end of the connection.
+
+    Heads are read leniently, since some clients end lines with a bare LF or put blanks before a header.
+    """
+    try:
+        line = await reader.readline()
+        while line in (b"\r\n", b"\n"):
+            line = await reader.readline()
+        if not line:
+            return None
+        first = line.decode("latin-1").split()
+        length = 0
+        while (header := (await reader.readline()).decode("latin-1").strip()) != "":
+            name, _, value = header.partition(":")
+            if name.strip().lower() == "content-length":
+                length = int(value)
+        if len(first) < 2 or not 0 <= length <= _BODY_LIMIT:
+            raise MalformedRequest
+        body = await reader.readexactly(length) if length else b""
+    except (ValueError, asyncio.IncompleteReadError) as error:
+        raise MalformedRequest from error
+    path, _, query = first[1].partition("?")
+    return Request(path.removeprefix("/api/").strip("/").lower(), query, body)
+
+
+async def _send(writer: asyncio.StreamWriter, status: int, text: str) -> None:
+    content = text.encode()
+    kind = "application/json; charset=utf-8" if status == 200 else "text/plain"
+    phrase = "OK" if status == 200 else "Forbidden"
+    connection = "keep-alive" if status == 200 else "close"
+    head = (
+        f"HTTP/1.1 {status} {phrase}\r\nContent-Type: {kind}\r\nContent-Length: {len(content)}\r\n"
+        f"Connection: {connection}\r\n\r\n"
+    )
+    writer.write(head.encode() + content)
+    await writer.drain()

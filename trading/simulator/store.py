@@ -1,0 +1,207 @@
+"""The server's books on disk: one SQLite file, written ahead and synced before anything is answered."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+FILE_NAME = "simulator.sqlite3"
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS account (
+    login INTEGER PRIMARY KEY, "group" TEXT NOT NULL, name TEXT NOT NULL, leverage INTEGER NOT NULL,
+    rights INTEGER NOT NULL, balance INTEGER NOT NULL, credit INTEGER NOT NULL, password TEXT NOT NULL,
+    investor_password TEXT NOT NULL, registered INTEGER NOT NULL, comment TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS deal (
+    ticket INTEGER PRIMARY KEY, login INTEGER NOT NULL, time_msc INTEGER NOT NULL, dealer INTEGER NOT NULL,
+    order_id INTEGER NOT NULL, position INTEGER NOT NULL, action INTEGER NOT NULL, entry INTEGER NOT NULL,
+    reason INTEGER NOT NULL, symbol TEXT NOT NULL, volume INTEGER NOT NULL, volume_closed INTEGER NOT NULL,
+    price INTEGER NOT NULL, profit INTEGER NOT NULL, storage INTEGER NOT NULL, commission INTEGER NOT NULL,
+    fee INTEGER NOT NULL, rate_profit TEXT NOT NULL, comment TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS deal_by_login ON deal (login, time_msc);
+CREATE TABLE IF NOT EXISTS position (
+    ticket INTEGER PRIMARY KEY, login INTEGER NOT NULL, symbol TEXT NOT NULL, action INTEGER NOT NULL,
+    volume INTEGER NOT NULL, price_open INTEGER NOT NULL, rate_margin TEXT NOT NULL, storage INTEGER NOT NULL,
+    opened_msc INTEGER NOT NULL, dealer INTEGER NOT NULL, comment TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS quote (
+    symbol TEXT PRIMARY KEY, bid INTEGER NOT NULL, ask INTEGER NOT NULL, time_msc INTEGER NOT NULL,
+    frozen INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+_CREDIT_ACTIONS = "(3, 20)"
+
+
+@dataclass(slots=True)
+class Account:
+    """`balance` and `credit` in minor units of the group's currency, `registered` in server seconds."""
+
+    login: int
+    group: str
+    name: str
+    leverage: int
+    rights: int
+    balance: int
+    credit: int
+    password: str
+    investor_password: str
+    registered: int
+    comment: str
+
+
+@dataclass(slots=True)
+class Position:
+    """`price_open` in points, `volume` in 1e-8 lots, `storage` in minor units, `rate_margin` as decimal text."""
+
+    ticket: int
+    login: int
+    symbol: str
+    action: int
+    volume: int
+    price_open: int
+    rate_margin: str
+    storage: int
+    opened_msc: int
+    dealer: int
+    comment: str
+
+
+class Deal(NamedTuple):
+    """One row of the books; money in minor units, price in points, volumes in 1e-8 lots."""
+
+    ticket: int
+    login: int
+    time_msc: int
+    dealer: int
+    order_id: int
+    position: int
+    action: int
+    entry: int
+    reason: int
+    symbol: str
+    volume: int
+    volume_closed: int
+    price: int
+    profit: int
+    storage: int
+    commission: int
+    fee: int
+    rate_profit: str
+    comment: str
+
+
+class Store:
+    """One process at a time; a second one on the same folder fails with `sqlite3.OperationalError`.
+
+    Everything written since the last `commit` is one transaction: after a crash it is there whole or not at all.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._connection = sqlite3.connect(folder / FILE_NAME, isolation_level=None, timeout=2)
+        for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL", "cache_size=-32000"):
+            self._connection.execute(f"PRAGMA {pragma}")
+        self._connection.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        self.commit()
+        self._connection.close()
+
+    def commit(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("COMMIT")
+
+    # reads
+
+    def accounts(self) -> list[Account]:
+        return [Account(*row) for row in self._connection.execute("SELECT * FROM account")]
+
+    def positions(self) -> list[Position]:
+        return [Position(*row) for row in self._connection.execute("SELECT * FROM position ORDER BY ticket")]
+
+    def quotes(self) -> list[tuple[str, int, int, int, int]]:
+        return self._connection.execute("SELECT symbol, bid, ask, time_msc, frozen FROM quote").fetchall()
+
+    def meta(self, name: str) -> str | None:
+        row = self._connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return None if row is None else row[0]
+
+    def last_deal(self) -> int:
+        return self._whole("SELECT coalesce(max(ticket), 0) FROM deal")
+
+    def last_order(self) -> int:
+        return self._whole("SELECT coalesce(max(max(order_id), max(position)), 0) FROM deal")
+
+    def deal(self, ticket: int) -> Deal | None:
+        row = self._connection.execute("SELECT * FROM deal WHERE ticket = ?", (ticket,)).fetchone()
+        return None if row is None else Deal(*row)
+
+    def deal_count(self, login: int, first_msc: int, last_msc: int) -> int:
+        return self._whole(
+            "SELECT count(*) FROM deal WHERE login = ? AND time_msc BETWEEN ? AND ?", login, first_msc, last_msc
+        )
+
+    def deals(
+        self, login: int, first_msc: int, last_msc: int, *, offset: int = 0, limit: int = -1
+    ) -> list[Deal]:
+        """Deals of one login by time, both ends inclusive."""
+        rows = self._connection.execute(
+            "SELECT * FROM deal WHERE login = ? AND time_msc BETWEEN ? AND ? ORDER BY time_msc, ticket"
+            " LIMIT ? OFFSET ?",
+            (login, first_msc, last_msc, limit, offset),
+        )
+        return [Deal(*row) for row in rows]
+
+    def booked_money(self, login: int) -> tuple[int, int]:
+        """Balance and credit as the sum of the login's deals, minor units."""
+        total = "coalesce(sum(CASE WHEN action {} THEN profit + storage + commission + fee END), 0)"
+        columns = f"{total.format(f'NOT IN {_CREDIT_ACTIONS}')}, {total.format(f'IN {_CREDIT_ACTIONS}')}"
+        row = self._connection.execute(f"SELECT {columns} FROM deal WHERE login = ?", (login,)).fetchone()
+        return row[0], row[1]
+
+    # writes; durable with the next commit
+
+    def put_account(self, account: Account) -> None:
+        self._put("account", [_columns(account)])
+
+    def put_accounts(self, accounts: Iterable[Account]) -> None:
+        self._put("account", map(_columns, accounts))
+
+    def put_position(self, position: Position) -> None:
+        self._put("position", [_columns(position)])
+
+    def drop_position(self, ticket: int) -> None:
+        self._begin()
+        self._connection.execute("DELETE FROM position WHERE ticket = ?", (ticket,))
+
+    def add_deals(self, deals: Iterable[Deal]) -> None:
+        self._begin()
+        marks = ", ".join("?" * len(Deal._fields))
+        self._connection.executemany(f"INSERT INTO deal VALUES ({marks})", deals)
+
+    def put_quotes(self, quotes: Iterable[tuple[str, int, int, int, int]]) -> None:
+        self._put("quote", quotes)
+
+    def put_meta(self, name: str, value: str) -> None:
+        self._put("meta", [(name, value)])
+
+    def _put(self, table: str, rows: Iterable[Sequence[Any]]) -> None:
+        self._begin()
+        rows = list(rows)
+        if rows:
+            marks = ", ".join("?" * len(rows[0]))
+            self._connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", rows)
+
+    def _begin(self) -> None:
+        if not self._connection.in_transaction:
+            self._connection.execute("BEGIN")
+
+    def _whole(self, query: str, *parameters: object) -> int:
+        return int(self._connection.execute(query, parameters).fetchone()[0])
+
+
+def _columns(row: Account | Position) -> tuple[Any, ...]:
+    return tuple(getattr(row, name) for name in row.__slots__)
