@@ -1,7 +1,8 @@
 """Fixtures every test may use: real PostgreSQL and Redis, and a database per worker or per test.
 
-`db` (pytest-django's) rolls back on the worker's clone. `committed_db` is for whatever needs real commits, other
-connections or other processes: a clone of its own, dropped afterwards. Both connect as the application role.
+`db` (pytest-django's) rolls back on the worker's clone. `committed_db` is for whatever needs real commits,
+other connections or other processes: a clone of its own, dropped afterwards. Both connect as the application
+role.
 """
 
 import os
@@ -45,7 +46,11 @@ def test_databases(services: Services) -> TestDatabases:
 @pytest.fixture(scope="session")
 def django_db_setup(test_databases: TestDatabases, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Replaces pytest-django's: the worker's clone instead of `migrate` per run."""
-    with test_databases.clone() as name, django_db_blocker.unblock(), _connected_to(test_databases.services, name):
+    with (
+        test_databases.clone() as name,
+        django_db_blocker.unblock(),
+        _connected_to(test_databases.services, name),
+    ):
         django_db_blocker.block()
         try:
             yield
@@ -61,14 +66,18 @@ def committed_db(
 
     Processes started by the test find it through DATABASE_URL in their inherited environment.
     """
-    with test_databases.clone() as name, django_db_blocker.unblock(), _connected_to(test_databases.services, name):
+    with (
+        test_databases.clone() as name,
+        django_db_blocker.unblock(),
+        _connected_to(test_databases.services, name),
+    ):
         caches["default"].clear()
         yield name
 
 
 @pytest.fixture
 def transactional_db() -> NoReturn:
-    """pytest-django's flushes every table afterwards, which the application role may not and nothing should."""
+    """pytest-django's flushes every table, which the application role may not and nothing should."""
     pytest.fail("use the fixture committed_db instead of transactional_db or django_db(transaction=True)")
 
 
@@ -106,4 +115,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         marker = item.get_closest_marker("django_db")
         if marker is not None and marker.kwargs.get("transaction"):
-            raise pytest.UsageError(f"{item.nodeid}: use the fixture committed_db, not django_db(transaction=True)")
+            raise pytest.UsageError(
+                f"{item.nodeid}: use the fixture committed_db, not django_db(transaction=True)"
+            )

@@ -1,7 +1,8 @@
 """Databases of a test run: one migrated template, cheap clones of it, nothing ever truncated.
 
-The owner role migrates a template whose name is a hash of whatever decides the schema, so an unchanged schema is
-migrated once and not per run. Tests connect as the application role to clones; each clone is dropped after use.
+The owner role migrates a template whose name is a hash of whatever decides the schema, so an unchanged schema
+is migrated once and not per run. Tests connect as the application role to clones; each clone is dropped after
+use.
 """
 
 import fcntl
@@ -25,8 +26,27 @@ from pamm_platform.embedded import Services
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 # Folders and files that cannot change the schema; any other Python file may.
-WITHOUT_SCHEMA = {"tests", "docs", "calc", "web", "api", "embedded", "demo", "templates", "assets", "node_modules"}
-FILES_WITHOUT_SCHEMA = {"admin.py", "tasks.py", "queries.py", "services.py", "errors.py", "urls.py", "manage.py"}
+WITHOUT_SCHEMA = {
+    "tests",
+    "docs",
+    "calc",
+    "web",
+    "api",
+    "embedded",
+    "demo",
+    "templates",
+    "assets",
+    "node_modules",
+}
+FILES_WITHOUT_SCHEMA = {
+    "admin.py",
+    "tasks.py",
+    "queries.py",
+    "services.py",
+    "errors.py",
+    "urls.py",
+    "manage.py",
+}
 
 KEPT_TEMPLATES = 12
 
@@ -56,7 +76,7 @@ class TestDatabases:
 
     @contextmanager
     def clone(self) -> Iterator[str]:
-        """A fresh clone for the length of the block; the name carries our pid, so a left-over is recognised."""
+        """A fresh clone for the length of the block. The name carries our pid: left-overs are recognised."""
         name = f"test_clone_{os.getpid()}_{next(self._numbers)}"
         self._execute("CREATE DATABASE {} TEMPLATE {}", name, self.template)
         try:
@@ -88,7 +108,10 @@ class TestDatabases:
         self._execute("ALTER DATABASE {} RENAME TO {}", building, self.template)
 
     def _grant_everything(self, name: str) -> None:
-        with closing(psycopg2.connect(self.services.owner_url(name))) as connection, connection.cursor() as cursor:
+        with (
+            closing(psycopg2.connect(self.services.owner_url(name))) as connection,
+            connection.cursor() as cursor,
+        ):
             cursor.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO pamm_app")
             cursor.execute("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO pamm_app")
             connection.commit()
@@ -101,7 +124,10 @@ class TestDatabases:
             self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
 
     def _names(self, pattern: str) -> list[str]:
-        with closing(psycopg2.connect(self.services.owner_url())) as connection, connection.cursor() as cursor:
+        with (
+            closing(psycopg2.connect(self.services.owner_url())) as connection,
+            connection.cursor() as cursor,
+        ):
             cursor.execute("SELECT datname FROM pg_database WHERE datname LIKE %s ORDER BY oid", [pattern])
             return [name for (name,) in cursor.fetchall()]
 
@@ -124,7 +150,9 @@ def schema_hash() -> str:
 
 def _schema_files() -> Iterator[Path]:
     for folder, subfolders, names in os.walk(REPOSITORY):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".") and name not in WITHOUT_SCHEMA]
+        subfolders[:] = [
+            name for name in subfolders if not name.startswith(".") and name not in WITHOUT_SCHEMA
+        ]
         for name in names:
             if name.endswith((".py", ".sql")) and name not in FILES_WITHOUT_SCHEMA:
                 yield Path(folder) / name

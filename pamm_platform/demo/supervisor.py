@@ -1,7 +1,8 @@
 """Starts programs in order, restarts what dies, ends all of them and nothing else.
 
-Each program leads a session of its own, so Ctrl-C in the terminal reaches only us. Its pid and start time go to a
-file: what a killed supervisor left behind is recognised (a recycled pid is not) and cleared by the next one.
+Each program leads a session of its own, so Ctrl-C in the terminal reaches only us. Its pid and start time go
+to a file: what a killed supervisor left behind is recognised (a recycled pid is not) and cleared by the next
+one.
 """
 
 import json
@@ -102,7 +103,7 @@ class Supervisor:
         return "".join(lines)
 
     def watch(self) -> list[str]:
-        """Restart every program that has died; returns their names. Raises ProgramFailed when one dies too often."""
+        """Restart what has died; returns the names. Raises ProgramFailed when one dies too often."""
         died = []
         for running in self._running.values():
             if running.process.poll() is None:
@@ -120,7 +121,7 @@ class Supervisor:
         return self._running[name].process.pid
 
     def stop(self, name: str) -> None:
-        """End one program and whatever it forked: SIGTERM, and SIGKILL for what is left after its `stop_seconds`."""
+        """End one program and whatever it forked: SIGTERM, then SIGKILL after its `stop_seconds`."""
         running = self._running[name]
         # The leader is asked alone: it ends its children in its own order.
         with suppress(ProcessLookupError):

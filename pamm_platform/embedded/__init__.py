@@ -1,7 +1,7 @@
 """PostgreSQL and Redis (or Valkey) for development, tests and the demo: no container, no system service.
 
-`running_services` starts or adopts them for as long as a program needs them; `python -m pamm_platform.embedded`
-does it by hand. Production never imports this package.
+`running_services` starts or adopts them for as long as a program needs them; `python -m
+pamm_platform.embedded` does it by hand. Production never imports this package.
 """
 
 from pamm_platform.embedded.services import Services, running_services, start_services, stop_services

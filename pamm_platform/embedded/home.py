@@ -1,8 +1,8 @@
 """Where the servers' files live and as whom the servers run.
 
-PostgreSQL refuses to run as root. Under root both servers therefore run as `nobody`, from a folder outside the
-checkout (which may sit under a 0700 /root that `nobody` cannot enter); no permission of an existing folder is
-changed. For an ordinary user everything stays inside the run folder.
+PostgreSQL refuses to run as root. Under root both servers therefore run as `nobody`, from a folder outside
+the checkout (which may sit under a 0700 /root that `nobody` cannot enter); no permission of an existing
+folder is changed. For an ordinary user everything stays inside the run folder.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ class Home:
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
     def environment(self) -> dict[str, str]:
-        """Environment of the servers: nothing inherited, so that a PGPORT or LC_ALL of the caller cannot leak in."""
+        """Environment of the servers: nothing inherited, so no PGPORT or LC_ALL of the caller leaks in."""
         return {"HOME": str(self.folder), "PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
     def subfolder(self, name: str) -> Path:
@@ -72,7 +72,7 @@ class Home:
         folder = self.folder / "socket"
         if len(os.fsencode(folder / ".s.PGSQL.5432.lock")) > SOCKET_PATH_BYTES:
             digest = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:12]
-            folder = Path("/tmp") / f"pamm-{self.uid}-{digest}"  # noqa: S108 - ownership is verified below
+            folder = Path("/tmp") / f"pamm-{self.uid}-{digest}"
         make_private_folder(folder, self.uid, self.gid)
         return folder
 
@@ -96,17 +96,20 @@ def home_for(run_folder: Path) -> Home:
 
 def shared_folder() -> Path:
     """Root only: folder outside every checkout that any user may enter and only root may write."""
-    base = Path("/var/lib") if Path("/var/lib").is_dir() else Path("/var/tmp")  # noqa: S108 - verified below
+    base = Path("/var/lib") if Path("/var/lib").is_dir() else Path("/var/tmp")
     folder = base / "pamm-embedded"
     folder.mkdir(mode=0o755, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != 0 or found.st_mode & 0o022:
-        raise RuntimeError(f"{folder} exists and is not a folder only root can write; remove it and start again")
+        raise RuntimeError(
+            f"{folder} exists and is not a folder only root can write; remove it and start again"
+        )
     return folder
 
 
 def reachable_copy(tree: Path, *, siblings: tuple[str, ...] = (), version: str, home: Home) -> Path:
-    """`tree` itself, or under root a copy of it (with `siblings` beside it) that the servers' account can read.
+    """`tree` itself, or under root a copy of it (with `siblings` beside it) that the servers' account can
+    read.
 
     The copy belongs to root, so the servers cannot change their own binaries. It is made once per version and
     appears under its final name only when complete.
@@ -119,7 +122,9 @@ def reachable_copy(tree: Path, *, siblings: tuple[str, ...] = (), version: str, 
         for name in (tree.name, *siblings):
             source = tree.parent / name
             if source.is_dir():
-                shutil.copytree(source, partial / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(
+                    source, partial / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
+                )
         for path in (partial, *partial.rglob("*")):
             if not path.is_symlink():
                 path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
@@ -144,4 +149,6 @@ def make_private_folder(folder: Path, uid: int, gid: int) -> None:
         pass
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid or found.st_mode & 0o077:
-        raise RuntimeError(f"{folder} exists and is not a private folder of user {uid}; remove it and start again")
+        raise RuntimeError(
+            f"{folder} exists and is not a private folder of user {uid}; remove it and start again"
+        )

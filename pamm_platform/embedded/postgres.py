@@ -1,7 +1,7 @@
 """An embedded PostgreSQL server: init, start or adopt, roles, stop.
 
-It listens on a unix socket in a 0700 folder only, so it never needs a port, and runs in a session of its own, so
-Ctrl-C in the terminal does not reach it: it is stopped by pid, after everything that uses it.
+It listens on a unix socket in a 0700 folder only, so it never needs a port, and runs in a session of its own,
+so Ctrl-C in the terminal does not reach it: it is stopped by pid, after everything that uses it.
 """
 
 import signal
@@ -72,7 +72,8 @@ class Postgres:
         return f"postgresql://{quote(role)}:{quote(password)}@/{quote(database)}?{query}"
 
     def start(self) -> None:
-        """Start the server, or adopt the one a killed program left behind, then make sure roles and database exist.
+        """Start the server, or adopt the one a killed program left behind, then make sure roles and database
+        exist.
 
         Raises PostgresFailed.
         """
@@ -83,7 +84,7 @@ class Postgres:
         self._ensure_roles()
 
     def running(self) -> psutil.Process | None:
-        """The server that owns our cluster, judged by its command line: a recycled pid is not mistaken for it."""
+        """The server of our cluster, judged by its command line: a recycled pid is not mistaken for it."""
         try:
             first_line = (self.cluster / "postmaster.pid").read_text().splitlines()[0]
             server = psutil.Process(int(first_line))
@@ -118,10 +119,11 @@ class Postgres:
         return package / "pginstall" / "bin"
 
     def _init(self) -> None:
-        # Made under another name and renamed when complete: a start killed half-way is not taken for a cluster.
+        # Made under another name and renamed when complete: a start killed half-way is not taken for a
+        # cluster.
         partial = self.home.folder / "postgres.partial"
         if partial.exists():
-            subprocess.run(["rm", "-rf", str(partial)], check=True)  # noqa: S603, S607
+            subprocess.run(["rm", "-rf", str(partial)], check=True)
         password_file = self.home.write_secret("initdb-password", self.passwords.bootstrap)
         command = [
             str(self._binaries() / "initdb"),
@@ -137,7 +139,7 @@ class Postgres:
         ]
         if self.throwaway:
             command.append("--no-sync")
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             command,
             cwd=self.home.folder,
             env=self.home.environment(),
@@ -152,16 +154,23 @@ class Postgres:
         partial.rename(self.cluster)
 
     def _launch(self) -> None:
-        # `running` found no server of ours, so a lock file is a left-over whose pid may belong to somebody else now.
+        # `running` found no server of ours, so a lock file is a left-over whose pid may belong to somebody
+        # else now.
         (self.cluster / "postmaster.pid").unlink(missing_ok=True)
         settings = SETTINGS | (THROWAWAY_SETTINGS if self.throwaway else {})
-        command = [str(self._binaries() / "postgres"), "-D", str(self.cluster), "-k", str(self.home.socket_folder())]
+        command = [
+            str(self._binaries() / "postgres"),
+            "-D",
+            str(self.cluster),
+            "-k",
+            str(self.home.socket_folder()),
+        ]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             with self.home.open_log("postgres.log") as log:
-                server = subprocess.Popen(  # noqa: S603
+                server = subprocess.Popen(
                     command,
                     cwd=self.home.folder,
                     env=self.home.environment(),

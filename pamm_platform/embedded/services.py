@@ -1,8 +1,8 @@
 """Both servers together, their passwords, and who is the last to leave.
 
-Any number of programs may use the servers of one run folder at the same time. Each holds a shared lock while it
-does; the one that finds nobody else holding it stops the servers. The kernel drops the lock of a killed program, so
-no count can go wrong.
+Any number of programs may use the servers of one run folder at the same time. Each holds a shared lock while
+it does; the one that finds nobody else holding it stops the servers. The kernel drops the lock of a killed
+program, so no count can go wrong.
 """
 
 import fcntl
@@ -78,7 +78,7 @@ def stop_services(run_folder: Path, *, erase: bool = False) -> None:
 
 @contextmanager
 def running_services(run_folder: Path, *, throwaway: bool = False) -> Iterator[Services]:
-    """Both servers for the length of the block; stopped afterwards unless somebody else uses or keeps them."""
+    """Both servers for the length of the block; then stopped unless somebody else uses or keeps them."""
     run_folder = run_folder.resolve()
     run_folder.mkdir(parents=True, exist_ok=True)
     with (run_folder / "users.lock").open("a") as users:

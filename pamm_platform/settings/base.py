@@ -1,11 +1,12 @@
-"""Settings shared by every environment. What differs (secrets, hosts, debug) is read by the environment's own module."""
+"""What every environment shares. What differs (secrets, hosts, debug) is in the environment's own module."""
 
 from pathlib import Path
 from typing import Any
 
 import django_stubs_ext
 
-# Generic fields, managers and querysets (`TextField[str, str]`) at run time too; before any model is imported.
+# Generic fields, managers and querysets (`TextField[str, str]`) at run time too; before any model is
+# imported.
 django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -114,7 +115,8 @@ REST_FRAMEWORK: dict[str, Any] = {
     "COERCE_DECIMAL_TO_STRING": True,
 }
 
-# A worker that dies gives its claim up by lease; the queue only wakes workers, so nothing depends on redelivery.
+# A worker that dies gives its claim up by lease; the queue only wakes workers, so nothing depends on
+# redelivery.
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_SERIALIZER = "json"
@@ -126,8 +128,8 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "dispatch-due-rollovers": {"task": "rollover.tasks.dispatch_due_rollovers_task", "schedule": 5.0},
 }
 
-# A balance operation without an answer is looked up at once, but sent again only after this long: longer than any call
-# to a trading server may take, so that nobody is still waiting for the first one.
+# A balance operation without an answer is looked up at once, but sent again only after this long: longer than
+# any call to a trading server may take, so that nobody is still waiting for the first one.
 TRANSFER_RESEND_AFTER_SECONDS = 60.0
 # A worker that has not renewed its claim on a rollover for this long is taken for dead.
 ROLLOVER_LEASE_SECONDS = 180.0

@@ -1,4 +1,4 @@
-"""The demo: development addresses, pages as in production (no debug pages), files served without a collect step."""
+"""The demo: development addresses, no debug pages, static files served without a collect step."""
 
 from pamm_platform.settings.dev import *  # noqa: F403
 

@@ -1,4 +1,5 @@
-"""What the environment may say, typed. Every variable the platform reads is a field here and a line of `.env.example`.
+"""What the environment may say, typed. Every variable the platform reads is a field here and a line of
+`.env.example`.
 
 A missing or malformed value stops the start with a message that names the variable and never shows its value.
 """
@@ -18,7 +19,7 @@ FIELD_ENCRYPTION_KEY_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Reads variables from a mapping (`os.environ` outside tests). Every method raises ImproperlyConfigured."""
+    """Reads variables of a mapping (`os.environ` outside tests). Methods raise ImproperlyConfigured."""
 
     variables: Mapping[str, str]
 
@@ -71,7 +72,7 @@ class Environment:
         }
 
     def encryption_keys(self, name: str, default: str | None = None) -> list[str]:
-        """Keys for encrypted columns, newest first (the first encrypts, all decrypt): 32 bytes in URL-safe base64."""
+        """Keys for encrypted columns, 32 bytes in URL-safe base64: the first encrypts, all decrypt."""
         keys = self.words(name, default)
         for key in keys:
             try:

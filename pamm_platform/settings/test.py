@@ -1,4 +1,4 @@
-"""Tests: the same real services, cheap password hashing. The fixtures point the addresses at a running server."""
+"""Tests: the same real services, cheap password hashing. Fixtures set the addresses."""
 
 from pamm_platform.settings.dev import *  # noqa: F403
 

@@ -57,7 +57,12 @@ def test_committed_row_is_seen_by_threads_and_processes_and_gone_in_the_next_tes
     )
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "pamm_platform.settings.test"}
     answer = subprocess.run(
-        [sys.executable, "-c", program], cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        cwd=REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert answer.stdout.strip() == "1"
 

@@ -48,13 +48,18 @@ def query(url: str, statement: str) -> list[tuple[object, ...]]:
 
 def test_services_left_by_a_killed_program_are_adopted(run_folder: Path) -> None:
     program = (
-        "import os, signal, sys; from pathlib import Path; from pamm_platform.embedded import running_services\n"
+        "import os, signal, sys; from pathlib import Path\n"
+        "from pamm_platform.embedded import running_services\n"
         "with running_services(Path(sys.argv[1]), throwaway=True) as s:\n"
         "    print(s.postgres.running().pid, s.redis.running().pid, flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     killed = subprocess.run(
-        [sys.executable, "-c", program, str(run_folder)], cwd=REPOSITORY, capture_output=True, text=True, check=False
+        [sys.executable, "-c", program, str(run_folder)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     postgres_pid, redis_pid = map(int, killed.stdout.split())

@@ -111,10 +111,14 @@ def test_program_that_dies_is_started_again_until_it_dies_too_often(
     assert supervisor.pid("family") != before
 
     supervisor.start(Program("short", [sys.executable, "-c", ""]))
-    with pytest.raises(ProgramFailed, match="short keeps ending"):
+
+    def watch_for_long() -> None:
         for _ in range(100):
             time.sleep(0.05)
             supervisor.watch()
+
+    with pytest.raises(ProgramFailed, match="short keeps ending"):
+        watch_for_long()
 
 
 def test_program_that_ends_before_it_is_ready_fails_with_its_log(supervisor: Supervisor) -> None:
