@@ -181,6 +181,8 @@ class PammAccount(TradingAccount):
         DELAYED = "delayed", _("Delayed")
         OPEN = "open", _("Open")
 
+    login = models.BigIntegerField(null=True, blank=True, help_text=_("Empty until the trading server has opened it."))
+    opening_key = models.CharField(max_length=64, help_text=_("Idempotency key of the order to open it."))
     manager = TenantForeignKey(Manager, related_name="pamm_accounts")
     income_account = TenantForeignKey(
         PersonalAccount, related_name="+", help_text=_("Where the manager's fees are paid and own capital comes from.")
@@ -193,11 +195,15 @@ class PammAccount(TradingAccount):
     leverage = models.PositiveSmallIntegerField(default=100)
 
     series = models.PositiveSmallIntegerField(default=1)
+    sequence = models.PositiveIntegerField(default=0, help_text=_("Rollovers so far."))
+    flow_sequence = models.PositiveIntegerField(default=0, help_text=_("Those of them at which money could move."))
     units = models.DecimalField(max_digits=36, decimal_places=12, default=0)
     last_priced_at = models.DateTimeField(null=True, blank=True)
     last_equity = AmountField(default=0, help_text=_("The pool's equity after the flows of the last rollover."))
     last_price_equity = AmountField(default=1, help_text=_("Price per unit = last_price_equity / last_price_units."))
     last_price_units = models.DecimalField(max_digits=36, decimal_places=12, default=1)
+    last_balance = AmountField(default=0, help_text=_("The server's balance at the last snapshot."))
+    last_floating = AmountField(default=0)
     rounding_carried = models.DecimalField(max_digits=52, decimal_places=24, default=0)
     is_held = models.BooleanField(default=False)
     hold_reason = models.CharField(max_length=40, blank=True)
@@ -206,6 +212,7 @@ class PammAccount(TradingAccount):
         constraints = [
             models.UniqueConstraint(fields=["broker", "server", "login"], name="accounts_pammaccount_login"),
             models.UniqueConstraint(fields=["broker", "public_id"], name="accounts_pammaccount_public"),
+            models.UniqueConstraint(fields=["broker", "manager", "opening_key"], name="accounts_pammaccount_once"),
             models.CheckConstraint(condition=models.Q(units__gte=0), name="accounts_pammaccount_units"),
             whole_minor_units("accounts_pammaccount_whole", "minimum_own_capital"),
         ]

@@ -26,6 +26,8 @@ class PricePoint(HistoryModel):
     account = TenantForeignKey("accounts.PammAccount", related_name="price_points")
     series = models.PositiveSmallIntegerField()
     sequence = models.PositiveIntegerField(help_text=_("Counts the rollovers of the account."))
+    flow_sequence = models.PositiveIntegerField(help_text=_("Counts those at which money could move."))
+    moves_money = models.BooleanField(default=True)
     priced_at = models.DateTimeField()
     server_balance = AmountField()
     server_equity = AmountField()
@@ -69,7 +71,7 @@ class Interval(TenantModel):
     number = models.PositiveIntegerField(default=1)
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField(null=True, help_text=_("Empty where the interval is counted in rollovers."))
-    ends_after_sequence = models.PositiveIntegerField(null=True)
+    ends_after_sequence = models.PositiveIntegerField(null=True, help_text=_("Its last rollover's `flow_sequence`."))
     opening = TenantForeignKey(PricePoint, related_name="+")
 
     class Meta:

@@ -41,6 +41,12 @@ class Broker(models.Model):
         default=300, help_text=_("A position whose last tick is older than this has no live price.")
     )
     floating_tolerance = models.DecimalField(max_digits=9, decimal_places=6, default="0.001")
+    sweep_limit = models.DecimalField(
+        max_digits=12,
+        decimal_places=2,
+        default="1.00",
+        help_text=_("Money left in an account without units, up to this amount, goes to the rounding account."),
+    )
     performance_fee_ceiling = models.DecimalField(max_digits=6, decimal_places=4, default="0.5000")
 
     objects: ClassVar[OwnBrokerManager] = OwnBrokerManager()

@@ -52,6 +52,12 @@ class Request(TenantModel):
         "transfers.Transfer", related_name="+", null=True, blank=True, help_text=_("The money of a deposit.")
     )
     unit_entry = TenantOneToOneField("allocation.UnitEntry", related_name="request", null=True, blank=True)
+    blocks_deposits_until = models.DateTimeField(
+        null=True, blank=True, help_text=_("Taken out under tiers before the interval's end: comes back only after it.")
+    )
+    blocks_deposits_through = models.PositiveIntegerField(
+        null=True, blank=True, help_text=_("The same for intervals counted in rollovers: the account's `flow_sequence`.")
+    )
     executed_amount = AmountField(null=True, blank=True)
     executed_fee = AmountField(null=True, blank=True)
 

@@ -91,6 +91,7 @@ class CountedDeal(HistoryModel):
     volume = models.DecimalField(max_digits=20, decimal_places=8, default=0)
     price = models.DecimalField(max_digits=24, decimal_places=10, default=0)
     amount = AmountField(help_text=_("Profit, swap, commission and fee together."))
+    currency_digits = models.PositiveSmallIntegerField()
     comment = models.CharField(max_length=32, blank=True)
 
     class Meta:

@@ -94,6 +94,7 @@ class Leg(TenantModel):
     retry_at = models.DateTimeField(null=True, blank=True)
     applied_at = models.DateTimeField(null=True, blank=True)
     ticket = models.BigIntegerField(null=True, blank=True)
+    counted = models.BooleanField(default=False, help_text=_("Its deal is part of a price point's balance."))
     refusal_code = models.IntegerField(null=True, blank=True)
     refusal_text = models.CharField(max_length=200, blank=True)
 
@@ -120,6 +121,11 @@ class Leg(TenantModel):
                 fields=["broker", "server", "login"],
                 condition=models.Q(state__in=["planned", "sending", "unknown", "refused"]),
                 name="transfers_leg_open",
+            ),
+            models.Index(
+                fields=["broker", "server", "login"],
+                condition=models.Q(state="applied", counted=False),
+                name="transfers_leg_uncounted",
             ),
         ]
 
