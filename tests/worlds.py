@@ -102,7 +102,7 @@ def pool(
         minimum_remaining=50,
     )  # fmt: skip
     point = PricePoint.objects.create(
-        account=account, series=1, sequence=1, priced_at=JOINED, server_balance=0, server_equity=0, server_credit=0,
+        account=account, series=1, sequence=1, flow_sequence=1, priced_at=JOINED, server_balance=0, server_equity=0, server_credit=0,
         server_margin=0, owed=0, incoming=0, trading_result=0, equity=0, units=0, price_equity=1, price_units=1,
         price=1, **money,
     )  # fmt: skip
