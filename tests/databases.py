@@ -93,28 +93,14 @@ class TestDatabases:
             "DATABASE_OWNER_URL": self.services.owner_url(building),
             "REDIS_URL": self.services.redis.url,
         }
-        commands = ["migrate"]
-        if (REPOSITORY / "brokers/management/commands/secure_database.py").exists():
-            commands.append("secure_database")
-        for command in commands:
+        for command in ("migrate", "secure_database"):
             subprocess.run(
                 [sys.executable, "manage.py", command, "--verbosity=0"],
                 cwd=REPOSITORY,
                 env=environment,
                 check=True,
             )
-        if len(commands) == 1:
-            self._grant_everything(building)
         self._execute("ALTER DATABASE {} RENAME TO {}", building, self.template)
-
-    def _grant_everything(self, name: str) -> None:
-        with (
-            closing(psycopg2.connect(self.services.owner_url(name))) as connection,
-            connection.cursor() as cursor,
-        ):
-            cursor.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO pamm_app")
-            cursor.execute("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO pamm_app")
-            connection.commit()
 
     def _drop_abandoned(self) -> None:
         for name in self._names("test_clone_%") + self._names("test_building_%"):

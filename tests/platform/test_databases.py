@@ -5,11 +5,26 @@ import subprocess
 import sys
 import threading
 
+import psycopg2
 import pytest
-from django.contrib.contenttypes.models import ContentType
+from django.contrib.sessions.models import Session
 from django.db import connection
+from django.utils import timezone
 
+from brokers.scope import broker_scope
 from tests.databases import REPOSITORY, TestDatabases
+
+BROKER = 7
+
+
+def _write(key: str) -> None:
+    with broker_scope(BROKER):
+        Session.objects.create(session_key=key, session_data="", expire_date=timezone.now())
+
+
+def _exists(key: str) -> bool:
+    with broker_scope(BROKER):
+        return Session.objects.filter(session_key=key).exists()
 
 
 def _database_and_role() -> tuple[str, str]:
@@ -29,20 +44,21 @@ def test_database_of_a_test_is_a_clone_used_as_the_application_role() -> None:
 @pytest.mark.parametrize("attempt", [1, 2])
 @pytest.mark.django_db
 def test_row_written_in_a_test_is_gone_in_the_next(attempt: int) -> None:
-    assert not ContentType.objects.filter(app_label="left_over").exists()
-    ContentType.objects.create(app_label="left_over", model="thing")
+    assert not _exists("left-over")
+    _write("left-over")
+    assert _exists("left-over")
 
 
 @pytest.mark.parametrize("attempt", [1, 2])
 def test_committed_row_is_seen_by_threads_and_processes_and_gone_in_the_next_test(
     committed_db: str, attempt: int
 ) -> None:
-    assert not ContentType.objects.filter(app_label="committed").exists()
-    ContentType.objects.create(app_label="committed", model="thing")
+    assert not _exists("committed")
+    _write("committed")
     seen: list[tuple[str, bool]] = []
 
     def look() -> None:
-        seen.append((_database_and_role()[0], ContentType.objects.filter(app_label="committed").exists()))
+        seen.append((_database_and_role()[0], _exists("committed")))
         connection.close()
 
     thread = threading.Thread(target=look)
@@ -52,8 +68,8 @@ def test_committed_row_is_seen_by_threads_and_processes_and_gone_in_the_next_tes
 
     program = (
         "import django; django.setup()\n"
-        "from django.contrib.contenttypes.models import ContentType\n"
-        "print(ContentType.objects.filter(app_label='committed').count())"
+        "from tests.platform.test_databases import _exists\n"
+        "print(_exists('committed'))"
     )
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "pamm_platform.settings.test"}
     answer = subprocess.run(
@@ -64,12 +80,10 @@ def test_committed_row_is_seen_by_threads_and_processes_and_gone_in_the_next_tes
         text=True,
         check=True,
     )
-    assert answer.stdout.strip() == "1"
+    assert answer.stdout.strip() == "True"
 
 
 def test_clone_with_open_connections_is_dropped(test_databases: TestDatabases) -> None:
-    import psycopg2
-
     with test_databases.clone() as name:
         connected = psycopg2.connect(test_databases.services.app_url(name))
     with pytest.raises(psycopg2.OperationalError), connected.cursor() as cursor:
