@@ -1,6 +1,6 @@
 """Which broker answers on a host."""
 
-from brokers.models import HostName
+from brokers.models import Broker, HostName
 
 
 def broker_id_of_host(host: str) -> int | None:
@@ -13,3 +13,8 @@ def broker_id_of_host(host: str) -> int | None:
 def active_broker_ids() -> list[int]:
     """Every broker that answers on some host, for work that loops over scopes."""
     return sorted(set(HostName.objects.values_list("broker_id", flat=True)))
+
+
+def broker_in_scope() -> Broker:
+    """The broker in whose name we work. Raises `NoBrokerScope`."""
+    return Broker.objects.get()

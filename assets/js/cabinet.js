@@ -1,0 +1,81 @@
+// Small comforts on top of pages that work without them.
+(() => {
+  const root = document.documentElement;
+
+  // Switch the theme in place; the form still posts it where this script is missing.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.matches(".theme-switch") && event.submitter) {
+      event.preventDefault();
+      const theme = event.submitter.value;
+      const secure = location.protocol === "https:" ? "; Secure" : "";
+      document.cookie = `theme=${theme}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+      root.setAttribute("data-bs-theme", theme);
+      root.setAttribute("data-theme-chosen", "");
+      document.dispatchEvent(new CustomEvent("themechange"));
+      return;
+    }
+    // The same click twice is one request on the server as well; this only spares the wait.
+    const button = form.querySelector("[data-once]");
+    if (button) {
+      if (form.dataset.sent) event.preventDefault();
+      form.dataset.sent = "1";
+      button.classList.add("btn-loading");
+    }
+  });
+  window.addEventListener("pageshow", () => {
+    document.querySelectorAll("form[data-sent]").forEach((form) => {
+      delete form.dataset.sent;
+      form.querySelectorAll(".btn-loading").forEach((button) => button.classList.remove("btn-loading"));
+    });
+  });
+
+  // Menus close on a click outside and on Escape.
+  document.addEventListener("click", (event) => {
+    document.querySelectorAll("details.menu[open]").forEach((menu) => {
+      if (!menu.contains(event.target)) menu.open = false;
+    });
+    const chip = event.target.closest("[data-fill]");
+    if (chip) {
+      const input = document.getElementById(chip.dataset.fill);
+      if (input) {
+        input.value = chip.dataset.value;
+        input.dispatchEvent(new Event("input", { bubbles: true }));
+        input.focus();
+      }
+    }
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    document.querySelectorAll("details.menu[open]").forEach((menu) => {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    });
+  });
+
+  // Good news leaves by itself; what needs doing stays.
+  document.querySelectorAll(".toasts .notice-success, .toasts .notice-info").forEach((toast) => {
+    window.setTimeout(() => toast.classList.add("is-leaving"), 8000);
+    window.setTimeout(() => toast.remove(), 8600);
+  });
+
+  // Selects that filter submit at once.
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
+  });
+
+  // After a refresh, a figure that moved says in which direction.
+  let before = new Map();
+  document.addEventListener("htmx:beforeSwap", () => {
+    before = new Map();
+    document.querySelectorAll("[data-live]").forEach((figure) => before.set(figure.dataset.live, figure.dataset.value));
+  });
+  document.addEventListener("htmx:afterSettle", () => {
+    document.querySelectorAll("[data-live]").forEach((figure) => {
+      const old = before.get(figure.dataset.live);
+      if (old === undefined || old === figure.dataset.value) return;
+      figure.classList.add(Number(figure.dataset.value) > Number(old) ? "moved-up" : "moved-down");
+    });
+    before = new Map();
+  });
+})();

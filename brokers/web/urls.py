@@ -1,0 +1,12 @@
+"""Addresses of the brand."""
+
+from django.urls import path
+
+from brokers.web import views
+
+app_name = "brokers"
+
+urlpatterns = [
+    path("brand.css", views.brand_stylesheet, name="brand-stylesheet"),
+    path("theme/", views.choose_theme, name="choose-theme"),
+]

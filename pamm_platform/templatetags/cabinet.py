@@ -1,0 +1,112 @@
+"""What every page of the cabinet shows around its content: the broker's brand, the theme, the way to other pages."""
+
+import hashlib
+from dataclasses import dataclass
+
+from django import template
+from django.http import HttpRequest
+from django.template import RequestContext
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import STAFF_ROLES, Role
+from accounts.queries import user_roles
+from brokers.models import Broker
+from brokers.web.views import THEME_COOKIE, THEMES
+
+register = template.Library()
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One entry of the navigation. `is_current` marks the page that is open, or a page below it."""
+
+    label: Promise
+    url: str
+    icon: str
+    is_current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    label: Promise
+    url_name: str
+    icon: str
+    #: Where the pages below it live.
+    prefixes: tuple[str, ...]
+
+
+_OFFERS = _Entry(_("Offers"), "offers:leaderboard", "chart-line", ("/offers/", "/join/"))
+_PORTFOLIO = _Entry(_("Portfolio"), "allocation:portfolio", "wallet", ("/portfolio/", "/investments/"))
+_REQUESTS = _Entry(_("Requests"), "investing:requests", "clipboard-list", ("/requests/",))
+_MANAGED = _Entry(_("Manage"), "accounts:managed", "briefcase", ("/manage/accounts/", "/manage/offers/"))
+_APPROVALS = _Entry(_("Approvals"), "investing:approvals", "user-check", ("/manage/requests/",))
+_INCOME = _Entry(_("Income"), "fees:income", "report-money", ("/manage/income/",))
+_BACK_OFFICE = _Entry(_("Back office"), "admin:index", "building-bank", ("/admin/",))
+
+
+@register.simple_tag(takes_context=True)
+def brand(context: RequestContext) -> Broker:
+    """The broker whose pages these are."""
+    broker: Broker = _request(context).broker  # type: ignore[attr-defined]
+    return broker
+
+
+@register.simple_tag
+def zone_name() -> str:
+    """Name of the time zone that moments are written in."""
+    return timezone.get_current_timezone_name()
+
+
+@register.simple_tag
+def brand_version(broker: Broker) -> str:
+    """Changes when the brand's style sheet does."""
+    return hashlib.sha256(broker.primary_colour.encode()).hexdigest()[:8]
+
+
+@register.simple_tag(takes_context=True)
+def chosen_theme(context: RequestContext) -> str:
+    """`light` or `dark` where the reader chose one, else empty: the device's preference decides."""
+    theme = _request(context).COOKIES.get(THEME_COOKIE, "")
+    return theme if theme in THEMES else ""
+
+
+@register.simple_tag(takes_context=True)
+def destinations(context: RequestContext) -> list[Destination]:
+    """The main navigation of whoever is signed in, or of a visitor."""
+    request = _request(context)
+    return [
+        Destination(entry.label, url, entry.icon, _is_current(request.path, url, entry))
+        for entry in _entries(request)
+        if (url := _address(entry))
+    ]
+
+
+def _entries(request: HttpRequest) -> list[_Entry]:
+    if not request.user.is_authenticated:
+        return [_OFFERS]
+    roles = user_roles(request.user)
+    entries = [_OFFERS, _PORTFOLIO, _REQUESTS]
+    if Role.MANAGER in roles:
+        entries += [_MANAGED, _APPROVALS, _INCOME]
+    if roles & STAFF_ROLES:
+        entries.append(_BACK_OFFICE)
+    return entries
+
+
+def _address(entry: _Entry) -> str:
+    try:
+        return reverse(entry.url_name)
+    except NoReverseMatch:
+        return ""
+
+
+def _is_current(path: str, url: str, entry: _Entry) -> bool:
+    return path == url or path.startswith(entry.prefixes)
+
+
+def _request(context: RequestContext) -> HttpRequest:
+    request: HttpRequest = context["request"]
+    return request

@@ -1,0 +1,168 @@
+"""How pages write figures: money, percentages, units, moments, icons and sparklines.
+
+Amounts are written with exactly the digits of their currency, in the reader's language. A gain or a loss is told by
+sign, symbol and colour together, never by colour alone.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Protocol
+
+from django import template
+from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.formats import date_format, number_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+register = template.Library()
+
+MINUS = "\N{MINUS SIGN}"
+NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
+NOTHING = "\N{EN DASH}"
+
+
+class InCurrency(Protocol):
+    """Whatever knows its currency: an account, a request, a charge, a line of totals."""
+
+    currency: str
+    currency_digits: int
+
+
+@register.filter
+def money(amount: Decimal | None, of: InCurrency) -> str:
+    """`5,000.00 USD`, with the digits of the currency of `of`; a dash for None."""
+    if amount is None:
+        return NOTHING
+    return f"{_number(amount, of.currency_digits)}\N{NO-BREAK SPACE}{of.currency}"
+
+
+@register.filter
+def amount(value: Decimal | None, of: InCurrency) -> str:
+    """`money` without the currency, where the column or the label names it."""
+    return NOTHING if value is None else _number(value, of.currency_digits)
+
+
+@register.filter
+def plain_amount(value: Decimal | None, of: InCurrency) -> str:
+    """An amount for the value of an input: a point, no grouping, no minus sign of typography."""
+    return "" if value is None else format(value.quantize(Decimal(1).scaleb(-of.currency_digits)), "f")
+
+
+@register.filter
+def signed_money(amount: Decimal | None, of: InCurrency) -> str:
+    """`+12.00 USD`; 0 has no sign."""
+    if amount is None:
+        return NOTHING
+    return f"{_signed(amount, of.currency_digits)}\N{NO-BREAK SPACE}{of.currency}"
+
+
+@register.filter
+def percent(rate: Decimal | float | None, places: int = 1) -> str:
+    """A fraction as percent: 0.2 is `20 %`. Zeros after the point are left out."""
+    if rate is None:
+        return NOTHING
+    scaled = _percent_points(rate, places).normalize()
+    return f"{_number(scaled, max(-int(scaled.as_tuple().exponent), 0))}{NARROW_SPACE}%"
+
+
+@register.filter
+def signed_percent(rate: Decimal | float | None, places: int = 2) -> str:
+    """A gain or a loss as percent: 0.1234 is `+12.34 %`; 0 has no sign."""
+    if rate is None:
+        return NOTHING
+    return f"{_signed(_percent_points(rate, places), places)}{NARROW_SPACE}%"
+
+
+@register.filter
+def units(number: Decimal | None, places: int = 4) -> str:
+    """Units of a pool, or a price per unit, to `places` decimals."""
+    return NOTHING if number is None else _number(number, places)
+
+
+@register.filter
+def ratio(number: Decimal | float | None) -> str:
+    """A statistic without unit, such as a Sharpe ratio, to two decimals."""
+    return NOTHING if number is None else _number(Decimal(number), 2)
+
+
+@register.filter
+def tone(number: Decimal | float | None) -> str:
+    """CSS class of a gain or a loss: `gain`, `loss` or `flat`."""
+    if number is None or number == 0:
+        return "flat"
+    return "gain" if number > 0 else "loss"
+
+
+@register.filter
+def when(moment: datetime | None) -> SafeString | str:
+    """Date and time in the zone of the reader."""
+    return _time(moment, "j M Y, H:i")
+
+
+@register.filter
+def day(moment: datetime | None) -> SafeString | str:
+    """The date alone, in the zone of the reader."""
+    return _time(moment, "j M Y")
+
+
+@register.simple_tag
+def icon(name: str, extra: str = "") -> SafeString:
+    """A decorative icon of the sprite (`assets/icons.txt` lists what is in it)."""
+    return format_html(
+        '<svg class="icon {}" aria-hidden="true" focusable="false"><use href="{}#tabler-{}"></use></svg>',
+        extra,
+        static("vendor/icons.svg"),
+        name,
+    )
+
+
+@register.inclusion_tag("components/sparkline.html")
+def sparkline(values: Sequence[Decimal | float | str], label: str = "") -> dict[str, object]:
+    """A small curve of `values`, oldest first, drawn on the server; nothing for fewer than two.
+
+    The coordinates are only a picture: floats are good enough for it.
+    """
+    heights = [float(value) for value in values]
+    if len(heights) < 2:
+        return {"points": "", "label": label}
+    low, high = min(heights), max(heights)
+    spread = (high - low) or 1.0
+    step = 120 / (len(heights) - 1)
+    points = [f"{index * step:.1f},{34 - (height - low) / spread * 30:.1f}" for index, height in enumerate(heights)]
+    return {
+        "points": " ".join(points),
+        "area": f"0,36 {' '.join(points)} 120,36",
+        "last": points[-1].split(","),
+        "tone": tone(heights[-1] - heights[0]),
+        "label": label,
+    }
+
+
+def _number(number: Decimal, places: int) -> str:
+    text = number_format(abs(number), decimal_pos=places, use_l10n=True, force_grouping=True)
+    negative = number.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN) < 0
+    return f"{MINUS}{text}" if negative else text
+
+
+def _signed(number: Decimal, places: int) -> str:
+    rounded = number.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
+    return f"+{_number(rounded, places)}" if rounded > 0 else _number(rounded, places)
+
+
+def _percent_points(rate: Decimal | float, places: int) -> Decimal:
+    return (Decimal(rate) * 100).quantize(Decimal(1).scaleb(-int(places)), ROUND_HALF_EVEN)
+
+
+def _time(moment: datetime | None, layout: str) -> SafeString | str:
+    if moment is None:
+        return NOTHING
+    local = timezone.localtime(moment)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        local.isoformat(timespec="seconds"),
+        _("Time zone: %(zone)s") % {"zone": timezone.get_current_timezone_name()},
+        date_format(local, layout),
+    )
