@@ -86,7 +86,11 @@ class Pool:
         closed = fee_rules.closing(**self.fee_inputs(name))  # type: ignore[arg-type]
         value = self.value(name)
         exchange = unit_rules.rounding_exchange(
-            carried=self.carried, paid=value, units=self.holdings[name].units, price=self.price, digits=self.digits
+            carried=self.carried,
+            paid=value,
+            units=self.holdings[name].units,
+            price=self.price,
+            digits=self.digits,
         )
         del self.holdings[name]
         self.carried = exchange.carried

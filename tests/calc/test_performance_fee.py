@@ -47,7 +47,10 @@ rates = st.integers(0, 1000).map(lambda permille: decimal_of(permille, 3))
 
 
 def inputs(
-    value: str | Decimal, mark: str | Decimal, carried: str | Decimal = "0", schedule: Schedule = TWENTY_PERCENT
+    value: str | Decimal,
+    mark: str | Decimal,
+    carried: str | Decimal = "0",
+    schedule: Schedule = TWENTY_PERCENT,
 ) -> dict[str, Any]:
     return {
         "value": Decimal(value),
@@ -74,7 +77,11 @@ def test_performance_fee_after_a_loss_carries_it_forward() -> None:
 
 def test_performance_fee_above_the_mark_mark_is_what_the_fee_left() -> None:
     fee = performance_fee(**inputs("5454.00", "5400.00"))
-    assert (fee.amount, fee.high_water_mark_next, fee.carried_next) == (Decimal("10.80"), Decimal("5443.20"), 0)
+    assert (fee.amount, fee.high_water_mark_next, fee.carried_next) == (
+        Decimal("10.80"),
+        Decimal("5443.20"),
+        0,
+    )
 
 
 def test_performance_fee_rounded_down_fraction_is_carried_to_the_next() -> None:
@@ -195,7 +202,10 @@ def test_closing_drops_the_carried_fraction() -> None:
 
 
 def test_accrued_is_what_closing_would_charge() -> None:
-    assert accrued(**inputs("1200.00", "1000.00", "0.005")) == closing(**inputs("1200.00", "1000.00", "0.005")).fee
+    assert (
+        accrued(**inputs("1200.00", "1000.00", "0.005"))
+        == closing(**inputs("1200.00", "1000.00", "0.005")).fee
+    )
 
 
 @pytest.mark.parametrize(
@@ -374,4 +384,6 @@ def test_marginal_yield_from_the_mark_more_profit_is_never_a_smaller_fee(
 def test_marginal_rate_at_or_below_zero_is_the_first() -> None:
     schedule = Schedule(Basis.YIELD, Mode.MARGINAL, EXAMPLE_1.tiers)
     assert rate_for(schedule, ZERO) == rate_for(schedule, Decimal("-0.5")) == 0
-    assert rate_for(schedule, Decimal("0.50")) == (Fraction("0.3") * Fraction("0.2") + Fraction("0.05")) / Fraction("0.5")
+    assert rate_for(schedule, Decimal("0.50")) == (
+        Fraction("0.3") * Fraction("0.2") + Fraction("0.05")
+    ) / Fraction("0.5")

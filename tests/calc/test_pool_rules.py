@@ -176,7 +176,11 @@ def test_rounding_exchange_pool_paid_too_much_receives_whole_cents_and_carries_t
 
 def test_rounding_exchange_pool_paid_too_little_pays() -> None:
     exchange = rounding_exchange(
-        carried=Decimal("-0.004"), paid=Decimal("10.00"), units=Decimal(10), price=Price(Decimal("1.0004"), Decimal(1)), digits=2
+        carried=Decimal("-0.004"),
+        paid=Decimal("10.00"),
+        units=Decimal(10),
+        price=Price(Decimal("1.0004"), Decimal(1)),
+        digits=2,
     )
     assert (exchange.amount, exchange.carried) == (Decimal("-0.01"), Decimal("0.002"))
 

@@ -65,7 +65,12 @@ def high_water_mark(inputs: Inputs) -> Figures:
 
 def _flat_fee(value: Decimal, standing: Standing, rate: Decimal, digits: int = 2) -> Any:
     return performance_fee(
-        value=value, standing=standing, schedule=Schedule.flat(rate), yield_=ZERO, net_worth=ZERO, digits=digits
+        value=value,
+        standing=standing,
+        schedule=Schedule.flat(rate),
+        yield_=ZERO,
+        net_worth=ZERO,
+        digits=digits,
     )
 
 
@@ -109,7 +114,9 @@ def _steps_of_a_strict_hurdle(inputs: Inputs) -> list[Figures]:
         value = pool.value("investor")
         holding = pool.holdings["investor"]
         cumulative = holding.standing.high_water_mark - inputs["deposit"] if fee_total else ZERO
-        steps.append({"value": value, "cumulative": cumulative, "fee_total": fee_total, "shares": holding.units})
+        steps.append(
+            {"value": value, "cumulative": cumulative, "fee_total": fee_total, "shares": holding.units}
+        )
     return steps
 
 
@@ -206,7 +213,9 @@ def tiered_fee(inputs: Inputs) -> Figures:
     share = Fraction(1, 4) if "balance" in inputs else Fraction(1)
     uppers = [upper for upper, _ in inputs["tiers"]]
     rates = [half_even(Fraction(Decimal(rate)) * share, 9) for _, rate in inputs["tiers"]]
-    tiers = tuple(Tier(None if bound is None else Decimal(bound), rate) for bound, rate in zip([None, *uppers], rates))
+    tiers = tuple(
+        Tier(None if bound is None else Decimal(bound), rate) for bound, rate in zip([None, *uppers], rates)
+    )
     points = [Decimal(x) for x in inputs.get("x", [inputs.get("balance")])]
     by_money = max(points) > 1
     figures: Figures = {}
@@ -219,7 +228,9 @@ def tiered_fee(inputs: Inputs) -> Figures:
             figures["rates"] = rated
         if mode is Mode.MARGINAL:
             base = Fraction(1) if by_money else Fraction(inputs.get("base", 1))
-            figures["fees"] = [rate * Fraction(point) * base for rate, point in zip(rated, points, strict=True)]
+            figures["fees"] = [
+                rate * Fraction(point) * base for rate, point in zip(rated, points, strict=True)
+            ]
             figures["fee"] = figures["fees"][0]
             figures["effective"] = rated[0]
             bounds = [Decimal(0), *(Decimal(bound) for bound in uppers if bound is not None), points[-1]]
@@ -327,7 +338,9 @@ DRIVERS: dict[str, Callable[[Inputs], Figures]] = {
 )
 def test_published_example_is_reproduced_by_our_calculation(example: dict[str, Any]) -> None:
     figures = DRIVERS[example["area"]](example["inputs"])
-    compared = {name: figure for name, figure in example["expected"].items() if name not in example.get("skip", [])}
+    compared = {
+        name: figure for name, figure in example["expected"].items() if name not in example.get("skip", [])
+    }
     assert compared
     for name, printed in compared.items():
         _assert_close(figures[name], printed, Fraction(example["tolerance"]), f"{example['id']} {name}")

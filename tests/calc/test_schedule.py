@@ -9,11 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fees.calc.schedule import (
-    Basis,
-    Mode,
     Schedule,
     ScheduleInvalid,
-    Tier,
     cliffs,
     net_against_gross,
     rate_for,
@@ -23,7 +20,11 @@ from fees.calc.schedule import (
 EXAMPLE_1: dict[str, Any] = {
     "basis": "yield",
     "mode": "whole",
-    "tiers": [{"from": None, "rate": "0"}, {"from": "0.10", "rate": "0.20"}, {"from": "0.40", "rate": "0.50"}],
+    "tiers": [
+        {"from": None, "rate": "0"},
+        {"from": "0.10", "rate": "0.20"},
+        {"from": "0.40", "rate": "0.50"},
+    ],
 }
 EXAMPLE_2: dict[str, Any] = {
     "basis": "net_worth",
@@ -110,7 +111,11 @@ def test_flat_schedule_looks_at_no_basis() -> None:
 @given(st.integers(1, 3000).map(lambda permille: Decimal(permille) / 1000))
 def test_marginal_rate_is_the_width_weighted_average_of_the_bands(basis_value: Decimal) -> None:
     schedule = Schedule.from_json(EXAMPLE_1 | {"mode": "marginal"})
-    bands = ((Fraction(0), Fraction("0.1")), (Fraction("0.1"), Fraction("0.4")), (Fraction("0.4"), Fraction(99)))
+    bands = (
+        (Fraction(0), Fraction("0.1")),
+        (Fraction("0.1"), Fraction("0.4")),
+        (Fraction("0.4"), Fraction(99)),
+    )
     weighted = sum(
         max(min(Fraction(basis_value), end) - start, Fraction(0)) * Fraction(tier.rate)
         for (start, end), tier in zip(bands, schedule.tiers, strict=True)
@@ -142,9 +147,15 @@ def test_cliffs_none_where_rates_fall_or_are_marginal() -> None:
 def test_cliffs_of_a_net_worth_schedule_depend_on_the_mark() -> None:
     schedule = Schedule.from_json(yields((None, "0.10"), ("1000", "0.20"), ("2000", "1"), basis="net_worth"))
     open_ended = cliffs(schedule)
-    assert [(cliff.at, cliff.regained_at) for cliff in open_ended] == [(Decimal(1000), None), (Decimal(2000), None)]
+    assert [(cliff.at, cliff.regained_at) for cliff in open_ended] == [
+        (Decimal(1000), None),
+        (Decimal(2000), None),
+    ]
     from_800 = cliffs(schedule, capital=Decimal(800))
-    assert [(cliff.at, cliff.regained_at) for cliff in from_800] == [(Decimal(1000), Decimal(1025)), (Decimal(2000), None)]
+    assert [(cliff.at, cliff.regained_at) for cliff in from_800] == [
+        (Decimal(1000), Decimal(1025)),
+        (Decimal(2000), None),
+    ]
     assert [cliff.at for cliff in cliffs(schedule, capital=Decimal(1000))] == [Decimal(2000)]
 
 

@@ -61,7 +61,9 @@ def test_half_even_more_digits_than_the_default_context_keeps_them_all() -> None
         (Decimal("-0.001"), 2, "-0.01"),
     ],
 )
-def test_floor_money_dust_beyond_its_places_decides_nothing(amount: Decimal, digits: int, expected: str) -> None:
+def test_floor_money_dust_beyond_its_places_decides_nothing(
+    amount: Decimal, digits: int, expected: str
+) -> None:
     assert floor_money(amount, digits) == Decimal(expected)
 
 
@@ -82,7 +84,10 @@ def test_nearest_money_ties_up_whole_minor_units_added_come_out_again(
     amount: Fraction, digits: int, added: int
 ) -> None:
     whole = decimal_of(added, digits)
-    assert nearest_money_ties_up(amount + Fraction(whole), digits) == nearest_money_ties_up(amount, digits) + whole
+    assert (
+        nearest_money_ties_up(amount + Fraction(whole), digits)
+        == nearest_money_ties_up(amount, digits) + whole
+    )
 
 
 @given(amounts, currencies)
