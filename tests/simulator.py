@@ -22,7 +22,8 @@ PASSWORD = "Passw0rd!"
 
 
 class SimulatorProcess:
-    """`start`, `kill` (SIGKILL), `restart` on the same port and books, `stop`. Prices stand still unless moved."""
+    """`start`, `kill` (SIGKILL), `restart` on the same port and books, `stop`. Prices stand still unless
+    moved."""
 
     def __init__(
         self, folder: Path, *options: str, timezone: str = "Europe/Athens", frozen: bool = True, port: int = 0
@@ -38,7 +39,7 @@ class SimulatorProcess:
     def start(self) -> SimulatorProcess:
         command = [sys.executable, "-m", "trading.simulator", "--data-dir", str(self.folder)]
         command += ["--port", str(self.port), "--timezone", self.timezone]
-        command += ["--manager-login", str(MANAGER_LOGIN), "--test-commands", *self._options]
+        command += ["--manager-logins", str(MANAGER_LOGIN), "--test-commands", *self._options]
         environment = {**os.environ, "SIMULATOR_MANAGER_PASSWORD": MANAGER_PASSWORD}
         self._process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -92,7 +93,8 @@ class SimulatorProcess:
     def set_tick(
         self, symbol: str, bid: Decimal | str, ask: Decimal | str | None = None, *, age_seconds: int = 0
     ) -> None:
-        """Set a price; without `ask` the symbol's usual spread. Stop-outs it causes happen before this returns."""
+        """Set a price; without `ask` the symbol's usual spread. Stop-outs it causes happen before this
+        returns."""
         extra = {} if ask is None else {"ask": ask}
         self.ask("test/tick", symbol=symbol, bid=bid, age=age_seconds, **extra)
 
@@ -140,10 +142,17 @@ class SimulatorProcess:
         answer = self.ask("test/calls", **({"reset": 1} if reset else {}))
         return {str(name): int(count) for name, count in answer.content.items()}
 
-    def add_account(self, group: str = "personal\\USD", amount: Decimal | str = "0", leverage: int = 100) -> int:
+    def add_account(
+        self, group: str = "personal\\USD", amount: Decimal | str = "0", leverage: int = 100
+    ) -> int:
         """A new account with that balance; its login. Its password is `PASSWORD`."""
         answer = self.ask(
-            "user/add", group=group, name="Client", leverage=leverage, pass_main=PASSWORD, pass_investor=PASSWORD
+            "user/add",
+            group=group,
+            name="Client",
+            leverage=leverage,
+            pass_main=PASSWORD,
+            pass_investor=PASSWORD,
         )
         login = answer.record().integer("Login")
         if Decimal(amount):

@@ -1,17 +1,20 @@
 """What the platform asks of a trading server, whatever its make.
 
-Money is an exact `Decimal` in the account's currency, volume is in lots, times are timezone-aware UTC. Servers keep
-their books in local wall time: what a later question to the same server needs (`server_seconds`) is kept as the server
-gave it.
+Money is an exact `Decimal` in the account's currency, volume is in lots, times are timezone-aware UTC.
+Servers keep their books in local wall time: what a later question to the same server needs
+(`server_seconds`) is kept as the server gave it.
 
 Two kinds of calls:
 
-* Reads answer completely or raise `GatewayUnavailable` / `GatewayNotAuthorised`; half an answer is never returned.
-* Calls that move money or place orders never raise for what happened on the way. They answer *applied*, *refused* or
-  *unknown*; what is unknown is looked up by its key (`find_adjustment`, `find_order`) before anything is sent again.
+* Reads answer completely or raise `GatewayUnavailable` / `GatewayNotAuthorised`; half an answer is never
+  returned.
+* Calls that move money or place orders never raise for what happened on the way. They answer *applied*,
+  *refused* or *unknown*; what is unknown is looked up by its key (`find_adjustment`, `find_order`) before
+  anything is sent again.
 
-No call may be made while a database transaction is open: a network wait would hold row locks, and an intent written in
-that transaction could still be rolled back after the server has acted on it (`GatewayInsideTransaction`).
+No call may be made while a database transaction is open: a network wait would hold row locks, and an intent
+written in that transaction could still be rolled back after the server has acted on it
+(`GatewayInsideTransaction`).
 """
 
 from __future__ import annotations
@@ -151,7 +154,8 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class AccountState:
-    """One account at one instant, all figures of one answer. `profit` and `storage` are those of open positions."""
+    """One account at one instant, all figures of one answer. `profit` and `storage` are those of open
+    positions."""
 
     login: int
     currency_digits: int
@@ -170,7 +174,8 @@ class AccountState:
 
     @property
     def withdrawable(self) -> Decimal:
-        """What a client may take out: the smaller of balance and `equity − credit − margin`, never below 0."""
+        """What a client may take out: the smaller of balance and `equity − credit − margin`, never below
+        0."""
         return max(Decimal(0), min(self.balance, self.equity - self.credit - self.margin))
 
 
@@ -194,9 +199,9 @@ class Position:
 class Deal:
     """One entry of the server's own books.
 
-    `server_seconds` is the server's epoch; `at` is the same instant in UTC (in the hour that a clock change repeats,
-    the earlier one). `dealer` is the login on whose behalf the server acted, 0 for the client's own deals.
-    `volume_closed` are lots that reduced an existing position.
+    `server_seconds` is the server's epoch; `at` is the same instant in UTC (in the hour that a clock change
+    repeats, the earlier one). `dealer` is the login on whose behalf the server acted, 0 for the client's own
+    deals. `volume_closed` are lots that reduced an existing position.
     """
 
     ticket: int
@@ -236,8 +241,9 @@ class Deal:
 
     @property
     def trade_result(self) -> Decimal:
-        """What trading cost or earned: trades with swap, commission and fee, and the server's own commissions,
-        interest, dividends, taxes and stop-out compensation. 0 for flows and for what touches the credit only.
+        """What trading cost or earned: trades with swap, commission and fee, and the server's own
+        commissions, interest, dividends, taxes and stop-out compensation. 0 for flows and for what touches
+        the credit only.
         """
         return Decimal(0) if self.is_flow else self.balance_change
 
@@ -326,7 +332,8 @@ OrderSearch = OrderFound | NotFound | Inconclusive
 
 
 def refuse_inside_transaction() -> None:
-    """Every adapter calls this before it touches the network. Without Django configured there is no transaction."""
+    """Every adapter calls this before it touches the network. Without Django configured there is no
+    transaction."""
     if settings.configured and any(c.in_atomic_block for c in connections.all(initialized_only=True)):
         raise GatewayInsideTransaction("a trading server may not be called inside a database transaction")
 
@@ -383,25 +390,25 @@ class Gateway(ABC):
 
     @abstractmethod
     def account_states(self, logins: Collection[int]) -> dict[int, AccountState]:
-        """States by login. An account without a state on the server (idle) is given from its record with nothing
-        floating; a login the server does not know is missing."""
+        """States by login. An account without a state on the server (idle) is given from its record with
+        nothing floating; a login the server does not know is missing."""
 
     @abstractmethod
     def positions(self, logins: Collection[int]) -> dict[int, tuple[Position, ...]]:
         """Open positions by login, in ticket order; every asked login has an entry."""
 
     @abstractmethod
-    def deals(
-        self, logins: Collection[int], since: datetime, until: datetime
-    ) -> dict[int, tuple[Deal, ...]]:
+    def deals(self, logins: Collection[int], since: datetime, until: datetime) -> dict[int, tuple[Deal, ...]]:
         """Deals by login, in ticket order; every asked login has an entry.
 
-        Holds every deal made from `since` to `until`, both inclusive. Near a clock change of the server it may hold
-        some made up to an hour outside: count deals by ticket, never by window.
+        Holds every deal made from `since` to `until`, both inclusive. Near a clock change of the server it
+        may hold some made up to an hour outside: count deals by ticket, never by window.
         """
 
     @abstractmethod
-    def adjust_balance(self, login: int, amount: Decimal, key: str, *, check_margin: bool = True) -> Adjustment:
+    def adjust_balance(
+        self, login: int, amount: Decimal, key: str, *, check_margin: bool = True
+    ) -> Adjustment:
         """Put `amount` into the account (negative: take it out), with `key` as its comment. Sent once.
 
         `check_margin=False` lets a withdrawal go below the free margin, never below the balance.
@@ -410,7 +417,8 @@ class Gateway(ABC):
 
     @abstractmethod
     def find_adjustment(self, login: int, key: str, amount: Decimal, since: datetime) -> AdjustmentSearch:
-        """Look for an operation sent at or after `since`. Does not raise for a server that cannot be reached."""
+        """Look for an operation sent at or after `since`. Does not raise for a server that cannot be
+        reached."""
 
     @abstractmethod
     def place_market_order(

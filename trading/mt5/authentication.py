@@ -1,4 +1,5 @@
-"""The challenge chain of the MT5 Web API, on raw bytes. MD5 is the protocol's choice; TLS protects the exchange."""
+"""The challenge chain of the MT5 Web API, on raw bytes. MD5 is the protocol's choice; TLS protects the
+exchange."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """One authenticated connection to an MT5 Web API.
 
-The server binds a session to the socket, so nothing here ever reconnects by itself: a lost connection is gone, and
-whether the last request was carried out is for the caller to find out.
+The server binds a session to the socket, so nothing here ever reconnects by itself: a lost connection is
+gone, and whether the last request was carried out is for the caller to find out.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Forbidden(Exception):
 class Endpoint:
     """Where a server is and who we are there.
 
-    `certificate` is PEM text: trusted as authority for the server's name, and a certificate in it that the server
-    itself presents is trusted whatever name it carries. Blank: the machine's own authorities.
+    `certificate` is PEM text: trusted as authority for the server's name, and a certificate in it that the
+    server itself presents is trusted whatever name it carries. Blank: the machine's own authorities.
     """
 
     host: str
@@ -77,7 +77,10 @@ class Connection:
         self._http.close()
 
     def ask(
-        self, command: str, parameters: Mapping[str, object] | None = None, body: Mapping[str, Any] | None = None
+        self,
+        command: str,
+        parameters: Mapping[str, object] | None = None,
+        body: Mapping[str, Any] | None = None,
     ) -> Answer:
         """Send one command and read its answer; GET, or POST where there is a body.
 
@@ -85,7 +88,9 @@ class Connection:
         """
         refuse_inside_transaction()
         # by hand: urlencode writes blanks as "+", which not every server takes for a blank
-        query = "&".join(f"{name}={quote(str(value), safe=',')}" for name, value in (parameters or {}).items())
+        query = "&".join(
+            f"{name}={quote(str(value), safe=',')}" for name, value in (parameters or {}).items()
+        )
         url = f"/api/{command}" + (f"?{query}" if query else "")
         payload = None if body is None else json.dumps(body, ensure_ascii=False).encode()
         headers = {"Connection": "keep-alive"}
@@ -145,7 +150,8 @@ def _connected(endpoint: Endpoint) -> http.client.HTTPSConnection:
     except ssl.SSLCertVerificationError as error:
         if not endpoint.certificate or error.verify_code not in _NAME_MISMATCHES:
             raise
-    # trading servers often carry a self-signed certificate with somebody else's name: good only if it is pinned
+    # trading servers often carry a self-signed certificate with somebody else's name: good only if it is
+    # pinned
     connection = _opened(endpoint, _tls_context(endpoint, check_name=False))
     presented = connection.sock.getpeercert(binary_form=True)
     if presented not in _certificates(endpoint.certificate):
@@ -160,7 +166,8 @@ def _opened(endpoint: Endpoint, context: ssl.SSLContext) -> http.client.HTTPSCon
     )
     connection.connect()
     connection.sock.settimeout(endpoint.answer_timeout)
-    # http.client would otherwise open a second, unauthenticated socket behind our back and repeat nothing we know of
+    # http.client would otherwise open a second, unauthenticated socket behind our back and repeat nothing we
+    # know of
     connection.auto_open = 0
     return connection
 

@@ -1,7 +1,7 @@
 """The gateway interface over the MT5 Web API.
 
-Reads are batched, and repeated once on a fresh connection when the first one breaks or has lost its session. Balance
-operations and orders are sent exactly once, on a connection that has just proved itself.
+Reads are batched, and repeated once on a fresh connection when the first one breaks or has lost its session.
+Balance operations and orders are sent exactly once, on a connection that has just proved itself.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
 from trading.gateway import (
@@ -80,7 +80,8 @@ class Mt5Gateway(Gateway):
         self._lock = threading.Lock()
         self._idle: list[Connection] = []
         self._owner_pid = os.getpid()
-        self._reference: dict[str, tuple[float, Any]] = {}
+        self._groups = _Remembered(lambda: self._list("group/get", {"group": "*"}, records.group))
+        self._symbols = _Remembered(lambda: self._list("symbol/get", {"symbol": "*"}, records.symbol))
 
     # reads
 
@@ -88,13 +89,15 @@ class Mt5Gateway(Gateway):
         answer = self._read("time/server")
         with _readable("time/server"):
             seconds = answer.record().integer("time")
-        return ServerTime(from_server_milliseconds(seconds * 1000, self._zone, near=datetime.now(UTC)), seconds)
+        return ServerTime(
+            from_server_milliseconds(seconds * 1000, self._zone, near=datetime.now(UTC)), seconds
+        )
 
     def groups(self) -> tuple[Group, ...]:
-        return self._remembered("groups", lambda: self._list("group/get", {"group": "*"}, records.group))
+        return self._groups()
 
     def symbols(self) -> tuple[Symbol, ...]:
-        return self._remembered("symbols", lambda: self._list("symbol/get", {"symbol": "*"}, records.symbol))
+        return self._symbols()
 
     def account(self, login: int) -> Account | None:
         return self.accounts([login]).get(login)
@@ -116,7 +119,9 @@ class Mt5Gateway(Gateway):
             digits = {group.name: group.currency_digits for group in self.groups()}
             for account in self.accounts(idle).values():
                 if account.group not in digits:
-                    raise GatewayUnavailable(f"login {account.login} is in a group we cannot see: {account.group}")
+                    raise GatewayUnavailable(
+                        f"login {account.login} is in a group we cannot see: {account.group}"
+                    )
                 states[account.login] = records.idle_state(account, digits[account.group])
         return states
 
@@ -182,7 +187,9 @@ class Mt5Gateway(Gateway):
         except _UNANSWERED as error:
             return Unknown(str(error))
 
-    def adjust_balance(self, login: int, amount: Decimal, key: str, *, check_margin: bool = True) -> Adjustment:
+    def adjust_balance(
+        self, login: int, amount: Decimal, key: str, *, check_margin: bool = True
+    ) -> Adjustment:
         require_usable_key(key)
         if not amount.is_finite() or amount == 0:
             raise ValueError(f"not an amount that can be moved: {amount}")
@@ -217,7 +224,9 @@ class Mt5Gateway(Gateway):
         deal = matches[0]
         ours = deal.login == login and deal.dealer == self._endpoint.login
         if not ours or deal.action != DealAction.BALANCE or deal.amount != amount:
-            return Conflict(tickets, f"the key stands under action {deal.action}, {deal.amount}, by {deal.dealer}")
+            return Conflict(
+                tickets, f"the key stands under action {deal.action}, {deal.amount}, by {deal.dealer}"
+            )
         return Found(deal.ticket, deal.at, deal.server_seconds)
 
     def place_market_order(
@@ -234,7 +243,7 @@ class Mt5Gateway(Gateway):
         require_usable_key(key)
         try:
             body = self._order_body(login, symbol, side, volume, key, position)
-        except GatewayUnavailable as error:
+        except GatewayError as error:
             return Unknown(f"not sent: {error}")
         try:
             # queue and result are bound to one connection: leaving it would lose the subscription
@@ -295,7 +304,8 @@ class Mt5Gateway(Gateway):
         return body
 
     def _deals_of(self, logins: Sequence[int], first: int, last: int) -> list[Deal]:
-        """Deals of some logins; a list the server cannot answer whole is halved, a single login is read by pages."""
+        """Deals of some logins; a list the server cannot answer whole is halved, a single login is read by
+        pages."""
         parameters = {"login": ",".join(map(str, logins)), "from": first, "to": last}
         answer = self._read("deal/get_batch", parameters, body={}, also=(retcodes.PARTIAL,))
         if answer.code == retcodes.DONE:
@@ -311,7 +321,8 @@ class Mt5Gateway(Gateway):
                 raise GatewayUnavailable(str(error)) from error
 
     def _paged_deals(self, connection: Connection, login: int, first: int, last: int) -> list[Deal]:
-        """All deals of one login. Raises `GatewayUnavailable` where fewer come than the server says there are."""
+        """All deals of one login. Raises `GatewayUnavailable` where fewer come than the server says there
+        are."""
         window: dict[str, object] = {"login": login, "from": first, "to": last}
         total_answer = connection.ask("deal/get_total", window)
         if total_answer.code != retcodes.DONE:
@@ -332,8 +343,9 @@ class Mt5Gateway(Gateway):
     def _complete_history(self, login: int, since: datetime) -> tuple[datetime, list[Deal]]:
         """What one login did since about `since`, shown to be complete, and until when (UTC).
 
-        On a fresh connection: the one that lost an answer may still have it under way. The window is a day wider on
-        both ends, so neither clocks nor clock changes hide anything. The balance must follow from the history.
+        On a fresh connection: the one that lost an answer may still have it under way. The window is a day
+        wider on both ends, so neither clocks nor clock changes hide anything. The balance must follow from
+        the history.
         """
         connection = Connection(self._endpoint)
         try:
@@ -355,7 +367,9 @@ class Mt5Gateway(Gateway):
         finally:
             connection.close()
 
-    def _list(self, command: str, parameters: Mapping[str, object], read: Callable[[Record], T]) -> tuple[T, ...]:
+    def _list(
+        self, command: str, parameters: Mapping[str, object], read: Callable[[Record], T]
+    ) -> tuple[T, ...]:
         answer = self._read(command, parameters)
         with _readable(command):
             return tuple(read(record) for record in answer.records())
@@ -435,12 +449,19 @@ class Mt5Gateway(Gateway):
                 self._idle, self._owner_pid = [], os.getpid()
             return self._idle.pop() if self._idle else None
 
-    def _remembered(self, name: str, read: Callable[[], tuple[T, ...]]) -> tuple[T, ...]:
-        read_at, value = self._reference.get(name, (float("-inf"), ()))
-        if time.monotonic() - read_at > REFERENCE_LIFETIME:
-            value = read()
-            self._reference[name] = (time.monotonic(), value)
-        return value
+
+class _Remembered(Generic[T]):
+    """What a server seldom changes, read again after `REFERENCE_LIFETIME`."""
+
+    def __init__(self, read: Callable[[], tuple[T, ...]]) -> None:
+        self._read = read
+        self._known: tuple[float, tuple[T, ...]] | None = None
+
+    def __call__(self) -> tuple[T, ...]:
+        known = self._known
+        if known is None or time.monotonic() - known[0] > REFERENCE_LIFETIME:
+            known = self._known = (time.monotonic(), self._read())
+        return known[1]
 
 
 _UNANSWERED = (ConnectionLost, Forbidden, UnreadableAnswer, GatewayUnavailable, GatewayNotAuthorised)

@@ -1,4 +1,5 @@
-"""Return codes of the MT5 Web API that decide something here. Only the number counts, never the text after it."""
+"""Return codes of the MT5 Web API that decide something here. Only the number counts, never the text after
+it."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ PARTIAL_REST_CANCELED = 11001
 
 SIGN_IN_REFUSALS = range(1000, 1035)
 
-DEFINITE_BALANCE_REFUSALS = frozenset({BAD_PARAMETERS, NO_PERMISSION, NOT_FOUND, MONEY_LIMIT, NOT_ENOUGH_MONEY})
+DEFINITE_BALANCE_REFUSALS = frozenset(
+    {BAD_PARAMETERS, NO_PERMISSION, NOT_FOUND, MONEY_LIMIT, NOT_ENOUGH_MONEY}
+)
 """Answers after which the operation certainly did not happen. Any other error leaves it unknown."""
 
 ORDER_IN_PROGRESS = frozenset({DONE, OK_NO_DATA, 10001, REQUEST_ACCEPTED, 10003, PLACED})
@@ -37,7 +40,8 @@ def refuses_account(code: int) -> bool:
 
 
 def refuses_order(code: int) -> bool:
-    """Whether an order with this code certainly was not executed; processing errors and time-outs are not such."""
+    """Whether an order with this code certainly was not executed; processing errors and time-outs are not
+    such."""
     if code in (PROCESSING_ERROR, TIMED_OUT):
         return False
     in_trade_range = 10004 <= code <= 10046 and code not in ORDER_FILLED and code != PLACED

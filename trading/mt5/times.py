@@ -16,7 +16,8 @@ def to_server_seconds(at: datetime, zone: ZoneInfo) -> int:
 
 
 def from_server_milliseconds(milliseconds: int, zone: ZoneInfo, *, near: datetime | None = None) -> datetime:
-    """UTC instant of a server time. In the hour a clock change repeats: the one closer to `near`, else the earlier."""
+    """UTC instant of a server time. In the hour a clock change repeats: the one closer to `near`, else the
+    earlier."""
     wall = _EPOCH + timedelta(milliseconds=milliseconds)
     first = wall.replace(tzinfo=zone).astimezone(UTC)
     if near is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import secrets
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,17 +13,15 @@ from decimal import Decimal
 from pathlib import Path
 
 from trading.simulator.books import Books
-from trading.simulator.catalogue import SYMBOLS
-from trading.simulator.certificate import ensure_certificate, write_private
+from trading.simulator.catalogue import SYMBOLS, Symbol
+from trading.simulator.certificate import ensure_certificate
 from trading.simulator.clock import ServerClock, zone_named
 from trading.simulator.commands import Behaviour, Commands
+from trading.simulator.credentials import manager_password
 from trading.simulator.faults import Faults
 from trading.simulator.market import Market
 from trading.simulator.server import Server
 from trading.simulator.store import Store
-
-PASSWORD_VARIABLE = "SIMULATOR_MANAGER_PASSWORD"  # noqa: S105 - the variable's name
-PASSWORD_FILE = "manager-password"  # noqa: S105 - the file's name
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -34,8 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     store = Store(folder)
     zone = _zone_of(store, options.timezone)
     clock = ServerClock(zone, timedelta(seconds=int(store.meta("advance_seconds") or 0)))
-    names = options.symbols.split(",") if options.symbols else list(SYMBOLS)
-    market = Market([SYMBOLS[name] for name in names], clock, options.seed)
+    market = Market(options.symbols, clock, options.seed)
     for name, bid, ask, time_msc, frozen in store.quotes():
         market.restore(name, bid, ask, time_msc, bool(frozen))
     if options.frozen:
@@ -57,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         market=market,
         clock=clock,
         faults=faults,
-        passwords={options.manager_login: manager_password(folder)},
+        passwords=dict.fromkeys(options.manager_logins, manager_password(folder)),
         behaviour=behaviour,
     )
     server = Server(
@@ -98,16 +94,6 @@ async def _run(server: Server, host: str, port: int, certificate: Path, key: Pat
     ticking.cancel()
 
 
-def manager_password(folder: Path) -> str:
-    """From the environment, else from the folder's private file, which is made on the first start."""
-    if given := os.environ.get(PASSWORD_VARIABLE):
-        return given
-    path = folder / PASSWORD_FILE
-    if not path.exists():
-        write_private(path, f"Aa1!{secrets.token_urlsafe(9)}".encode())
-    return path.read_text().strip()
-
-
 def _zone_of(store: Store, name: str) -> tzinfo:
     """The zone the books are kept in. Another one than before would move every deal in time."""
     kept = store.meta("timezone")
@@ -121,13 +107,18 @@ def _zone_of(store: Store, name: str) -> tzinfo:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m trading.simulator", description=__doc__)
-    parser.add_argument("--data-dir", type=Path, required=True)
+    folder, port = os.environ.get("SIMULATOR_FOLDER"), os.environ.get("SIMULATOR_PORT")
+    parser.add_argument("--data-dir", type=Path, default=folder, required=folder is None)
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, required=True, help="0 takes a free one and prints it")
+    parser.add_argument(
+        "--port", type=int, default=port, required=port is None, help="0 takes a free one and prints it"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--timezone", default="Europe/Athens", help="IANA name, or UTC+2")
-    parser.add_argument("--symbols", default="", help="comma-separated subset of the catalogue")
-    parser.add_argument("--manager-login", type=int, default=1000)
+    parser.add_argument("--symbols", type=_symbols, default=",".join(SYMBOLS), help="comma-separated")
+    parser.add_argument(
+        "--manager-logins", type=_logins, default="1000,1001", help="comma-separated, one password for all"
+    )
     parser.add_argument("--tick-interval", type=float, default=1.0, help="seconds")
     parser.add_argument("--commission-per-lot", type=Decimal, default=Decimal(0), help="USD per lot and side")
     parser.add_argument("--tls-cert", type=Path)
@@ -135,12 +126,25 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tls-name", action="append", default=[], help="further name in the certificate")
     parser.add_argument("--frozen", action="store_true", help="start with prices standing still")
     parser.add_argument("--test-commands", action="store_true", help="serve /api/test/tick and its siblings")
-    parser.add_argument("--documented-case", action="store_true", help="Ticket, Total, Time, ID with capitals")
+    parser.add_argument(
+        "--documented-case", action="store_true", help="Ticket, Total, Time, ID with capitals"
+    )
     parser.add_argument("--idle-states-absent", action="store_true", help="no account state before activity")
     parser.add_argument("--dealer-delay", type=float, default=0.02, help="seconds a dealer request waits")
     parser.add_argument("--sign-in-window", type=float, default=10.0)
     parser.add_argument("--idle-timeout", type=float, default=180.0)
     return parser
+
+
+def _logins(text: str) -> list[int]:
+    return [int(login) for login in text.split(",")]
+
+
+def _symbols(text: str) -> list[Symbol]:
+    unknown = [name for name in text.split(",") if name not in SYMBOLS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"unknown symbols: {', '.join(unknown)}")
+    return [SYMBOLS[name] for name in text.split(",")]
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ class Books:
         last_position = max((position.ticket for position in self.positions()), default=0)
         self._next_order = max(store.last_order() + 1, last_position + 1, _FIRST_ORDER)
         self._next_login = max([_FIRST_LOGIN - 1, *self.accounts]) + 1
-        self.active: set[int] = set(login for login, positions in self._open.items() if positions)
+        self.active = {login for login, positions in self._open.items() if positions}
 
     # accounts
 
@@ -232,7 +232,15 @@ class Books:
     # trading
 
     def open(
-        self, *, login: int, symbol: str, action: int, volume: int, comment: str, dealer: int, check_margin: bool
+        self,
+        *,
+        login: int,
+        symbol: str,
+        action: int,
+        volume: int,
+        comment: str,
+        dealer: int,
+        check_margin: bool,
     ) -> Execution:
         """Open a position at the market. Raises `Refusal`."""
         account = self.account(login)
@@ -337,7 +345,9 @@ class Books:
         for login in [login for login, positions in self._open.items() if positions]:
             level = self.group_of(self.accounts[login]).stop_out
             while (state := self.state(login)).margin > 0 and state.equity * 100 <= level * state.margin:
-                worst = min(self.positions([login]), key=lambda position: self.profit(position) + position.storage)
+                worst = min(
+                    self.positions([login]), key=lambda position: self.profit(position) + position.storage
+                )
                 self.reduce(
                     login=login,
                     ticket=worst.ticket,

@@ -160,7 +160,9 @@ class Commands:
     def _auth_start(self, session: Session, parameters: Parameters) -> Members:
         if parameters.whole("version") < 484:
             raise Refusal(1010, "Old version")
-        if parameters.text("type", default="").lower() != "manager" or not parameters.text("agent", default=""):
+        if parameters.text("type", default="").lower() != "manager" or not parameters.text(
+            "agent", default=""
+        ):
             raise Refusal(1000, "Invalid client type")
         manager = parameters.whole("login")
         if manager not in self._hashes:
@@ -363,7 +365,13 @@ class Commands:
         self._pending += 1
         # runs whether or not the connection that asked is still there
         asyncio.get_running_loop().call_later(
-            self._behaviour.dealer_delay, self._execute, identity, request, parameters, session.manager, volume
+            self._behaviour.dealer_delay,
+            self._execute,
+            identity,
+            request,
+            parameters,
+            session.manager,
+            volume,
         )
         if self._behaviour.documented_case:
             return {"answer": {"ID": identity}}
@@ -386,7 +394,9 @@ class Commands:
     def _executed(self, parameters: Parameters, dealer: int, volume: int) -> Execution:
         login, comment = parameters.whole("login"), parameters.text("comment", default="")
         if ticket := parameters.whole("position", 0):
-            return self._books.reduce(login=login, ticket=ticket, volume=volume, comment=comment, dealer=dealer)
+            return self._books.reduce(
+                login=login, ticket=ticket, volume=volume, comment=comment, dealer=dealer
+            )
         return self._books.open(
             login=login,
             symbol=parameters.text("symbol"),
@@ -398,7 +408,9 @@ class Commands:
         )
 
     def _dealer_get_request_result(self, session: Session, parameters: Parameters) -> Members:
-        wanted = parameters.text("id", default="").split(",") if "id" in parameters else list(session.requests)
+        wanted = (
+            parameters.text("id", default="").split(",") if "id" in parameters else list(session.requests)
+        )
         answer: dict[str, object] = {}
         for identity in wanted:
             request = session.requests.get(identity)
@@ -576,7 +588,9 @@ def _window(parameters: Parameters) -> tuple[int, int]:
     return parameters.whole("from") * 1000, parameters.whole("to") * 1000 + 999
 
 
-def _event(identity: str, code: int, execution: Execution | None = None, digits: int = 0) -> dict[str, object]:
+def _event(
+    identity: str, code: int, execution: Execution | None = None, digits: int = 0
+) -> dict[str, object]:
     done = execution or Execution(0, 0, 0, 0)
     return {
         "result": {

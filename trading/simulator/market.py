@@ -34,11 +34,12 @@ class Market:
     def __init__(self, symbols: Iterable[Symbol], clock: ServerClock, seed: int) -> None:
         self.symbols = {symbol.name: symbol for symbol in symbols}
         self._clock = clock
-        self._random = {name: random.Random(f"{seed}/{name}") for name in self.symbols}
+        self._random = {name: random.Random(f"{seed}/{name}") for name in self.symbols}  # noqa: S311 - prices
         self.trans_id = 1
         now = clock.milliseconds()
         self.quotes = {
-            name: Quote(symbol.start, symbol.start + symbol.spread, now, 1) for name, symbol in self.symbols.items()
+            name: Quote(symbol.start, symbol.start + symbol.spread, now, 1)
+            for name, symbol in self.symbols.items()
         }
 
     def set_tick(self, name: str, bid: int, ask: int, *, age_msc: int = 0) -> None:
@@ -66,7 +67,8 @@ class Market:
         return moved
 
     def rate(self, source: str, target: str, *, gain: bool) -> Decimal:
-        """Units of `target` for one of `source`, 10 places: sold at the bid for a gain, bought at the ask for a cost.
+        """Units of `target` for one of `source`, 10 places: sold at the bid for a gain, bought at the ask
+        for a cost.
 
         Raises `NoPrice`.
         """

@@ -54,7 +54,8 @@ class Account:
 
 @dataclass(slots=True)
 class Position:
-    """`price_open` in points, `volume` in 1e-8 lots, `storage` in minor units, `rate_margin` as decimal text."""
+    """`price_open` in points, `volume` in 1e-8 lots, `storage` in minor units, `rate_margin` as decimal
+    text."""
 
     ticket: int
     login: int
@@ -96,7 +97,8 @@ class Deal(NamedTuple):
 class Store:
     """One process at a time; a second one on the same folder fails with `sqlite3.OperationalError`.
 
-    Everything written since the last `commit` is one transaction: after a crash it is there whole or not at all.
+    Everything written since the last `commit` is one transaction: after a crash it is there whole or not at
+    all.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -108,6 +110,10 @@ class Store:
 
     def close(self) -> None:
         self.commit()
+        self._connection.close()
+
+    def abandon(self) -> None:
+        """Close without what was not committed."""
         self._connection.close()
 
     def commit(self) -> None:
@@ -141,7 +147,10 @@ class Store:
 
     def deal_count(self, login: int, first_msc: int, last_msc: int) -> int:
         return self._whole(
-            "SELECT count(*) FROM deal WHERE login = ? AND time_msc BETWEEN ? AND ?", login, first_msc, last_msc
+            "SELECT count(*) FROM deal WHERE login = ? AND time_msc BETWEEN ? AND ?",
+            login,
+            first_msc,
+            last_msc,
         )
 
     def deals(
@@ -159,7 +168,8 @@ class Store:
         """Balance and credit as the sum of the login's deals, minor units."""
         total = "coalesce(sum(CASE WHEN action {} THEN profit + storage + commission + fee END), 0)"
         columns = f"{total.format(f'NOT IN {_CREDIT_ACTIONS}')}, {total.format(f'IN {_CREDIT_ACTIONS}')}"
-        row = self._connection.execute(f"SELECT {columns} FROM deal WHERE login = ?", (login,)).fetchone()
+        query = f"SELECT {columns} FROM deal WHERE login = ?"  # noqa: S608 - nothing of a caller
+        row = self._connection.execute(query, (login,)).fetchone()
         return row[0], row[1]
 
     # writes; durable with the next commit
@@ -180,7 +190,7 @@ class Store:
     def add_deals(self, deals: Iterable[Deal]) -> None:
         self._begin()
         marks = ", ".join("?" * len(Deal._fields))
-        self._connection.executemany(f"INSERT INTO deal VALUES ({marks})", deals)
+        self._connection.executemany(f"INSERT INTO deal VALUES ({marks})", deals)  # noqa: S608
 
     def put_quotes(self, quotes: Iterable[tuple[str, int, int, int, int]]) -> None:
         self._put("quote", quotes)
@@ -193,7 +203,8 @@ class Store:
         rows = list(rows)
         if rows:
             marks = ", ".join("?" * len(rows[0]))
-            self._connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", rows)
+            query = f"INSERT OR REPLACE INTO {table} VALUES ({marks})"  # noqa: S608 - our own table names
+            self._connection.executemany(query, rows)
 
     def _begin(self) -> None:
         if not self._connection.in_transaction:
