@@ -1,5 +1,12 @@
 """Routes of every broker's host."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("brokers.web.urls")),
+    path("", include("offers.web.urls")),
+    path("", include("allocation.web.urls")),
+    path("", include("investing.web.urls")),
+    path("api/v1/", include("track_record.api.urls")),
+    path("accounts/", include("allauth.urls")),
+]

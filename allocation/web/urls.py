@@ -1,0 +1,5 @@
+"""Investor pages of allocation."""
+
+app_name = "allocation"
+
+urlpatterns: list[object] = []

@@ -1,0 +1,5 @@
+"""Investor pages of investing."""
+
+app_name = "investing"
+
+urlpatterns: list[object] = []

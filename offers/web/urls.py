@@ -1,0 +1,7 @@
+"""Pages of offers."""
+
+from django.urls import path
+
+app_name = "offers"
+
+urlpatterns: list = []

@@ -1,0 +1,59 @@
+"""What the public reads about an account's past, kept so that no page computes it from a year of hourly prices."""
+
+from typing import Any
+
+from django.db import models
+
+from brokers.fields import AmountField, TenantOneToOneField, UnitsField
+from brokers.tenancy import TenantModel
+
+
+class StatisticField(models.DecimalField):  # type: ignore[type-arg]
+    """A fraction (0.10 is 10 %) or a ratio, 9 places; empty where the record is too short to tell."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs |= {"max_digits": 24, "decimal_places": 9, "null": True, "blank": True}
+        super().__init__(**kwargs)
+
+
+class AccountStatistics(TenantModel):
+    """The track record of one PAMM account up to one rollover. A cache: it can be dropped and computed again.
+
+    `daily` holds the last price of each day as `[moment, equity, units]`, oldest first, the exact ratio in decimal
+    strings; the latest is the present one. `sequence`, `peak_*` and `daily` let the next refresh read new prices only.
+    """
+
+    account = TenantOneToOneField("accounts.PammAccount", related_name="statistics")
+    series = models.PositiveSmallIntegerField()
+    sequence = models.PositiveIntegerField()
+    first_priced_at = models.DateTimeField()
+    as_of = models.DateTimeField()
+
+    total_return = StatisticField()
+    return_1m = StatisticField()
+    return_3m = StatisticField()
+    return_12m = StatisticField()
+    maximum_drawdown = StatisticField()
+    current_drawdown = StatisticField()
+    volatility = StatisticField()
+    sharpe_ratio = StatisticField()
+    sortino_ratio = StatisticField()
+    calmar_ratio = StatisticField()
+    profit_factor = StatisticField()
+    winning_share = StatisticField()
+
+    investors = models.PositiveIntegerField(default=0)
+    own_capital = AmountField(default=0)
+
+    peak_equity = AmountField()
+    peak_units = UnitsField()
+    daily = models.JSONField(default=list)
+    months = models.JSONField(default=list, help_text="[year, month, rate as a decimal string], oldest first.")
+    sparkline = models.JSONField(default=list, help_text="A few prices as decimal strings, oldest first.")
+
+    class Meta:
+        verbose_name_plural = "account statistics"
+        indexes = [models.Index(fields=["broker", "as_of"], name="track_record_stats_as_of")]
+
+    def __str__(self) -> str:
+        return f"{self.account_id} as of {self.as_of:%Y-%m-%d %H:%M}"

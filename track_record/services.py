@@ -1,0 +1,144 @@
+"""Keeping the statistics of accounts up to date."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, tzinfo
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from django.db import transaction
+from django.db.models import Count, Q, Sum
+
+from accounts.models import PammAccount
+from allocation.calc.price import Price
+from allocation.calc.units import value as value_of_units
+from allocation.models import Investment
+from allocation.models import PricePoint as PriceRow
+from brokers.queries import broker_in_scope
+from track_record.calc.record import Record, extended, summary
+from track_record.calc.statistics import PricePoint
+from track_record.models import AccountStatistics
+
+POINTS_AT_ONCE = 2000
+
+
+def refresh_statistics(accounts: Iterable[PammAccount], as_of: datetime | None = None) -> int:
+    """Bring the statistics of `accounts` up to their last price at or before `as_of` (default: the latest).
+
+    Reads only prices that came since the last refresh; a new series of units starts a new record. Returns how many
+    accounts have statistics afterwards: one that was never priced has none.
+    """
+    chosen = list(accounts)
+    zone = ZoneInfo(broker_in_scope().time_zone)
+    known = {row.account_id: row for row in AccountStatistics.objects.filter(account__in=chosen)}
+    people = _people_in(chosen)
+    refreshed = 0
+    for account in chosen:
+        with transaction.atomic():
+            row = _refreshed(account, known.get(account.pk), zone, as_of)
+            if row is None:
+                continue
+            row.investors, own_units = people.get(account.pk, (0, Decimal(0)))
+            row.own_capital = _worth(own_units, account)
+            row.save()
+        refreshed += 1
+    return refreshed
+
+
+def _refreshed(
+    account: PammAccount, row: AccountStatistics | None, zone: tzinfo, as_of: datetime | None
+) -> AccountStatistics | None:
+    if row is not None and row.series != account.series:
+        row = _restarted(row, account)
+    record = _record_of(row) if row is not None and row.daily else None
+    points = _points_after(account, row.sequence if row is not None else 0, as_of)
+    first = next(points, None)
+    if first is None and record is None:
+        return None
+    seen = _Seen(row.sequence if row is not None else 0)
+    record = extended(record, seen.points(first, points), zone)
+    row = row or AccountStatistics(account=account, series=account.series)
+    _write(row, record, zone, seen.sequence)
+    return row
+
+
+class _Seen:
+    """Passes points on and remembers the number of the last one."""
+
+    def __init__(self, sequence: int) -> None:
+        self.sequence = sequence
+
+    def points(
+        self, first: tuple[int, PricePoint] | None, rest: Iterator[tuple[int, PricePoint]]
+    ) -> Iterator[PricePoint]:
+        if first is not None:
+            self.sequence = first[0]
+            yield first[1]
+        for self.sequence, point in rest:
+            yield point
+
+
+def _points_after(
+    account: PammAccount, sequence: int, as_of: datetime | None
+) -> Iterator[tuple[int, PricePoint]]:
+    rows = PriceRow.objects.filter(account=account, series=account.series, sequence__gt=sequence)
+    if as_of is not None:
+        rows = rows.filter(priced_at__lte=as_of)
+    columns = rows.order_by("sequence").values_list("sequence", "priced_at", "price_equity", "price_units")
+    for number, at, equity, units in columns.iterator(POINTS_AT_ONCE):
+        yield number, PricePoint(at, Price(equity, units))
+
+
+def _restarted(row: AccountStatistics, account: PammAccount) -> AccountStatistics:
+    row.series, row.daily = account.series, []
+    return row
+
+
+def _record_of(row: AccountStatistics) -> Record:
+    return Record(
+        first_at=row.first_priced_at,
+        daily=tuple(daily_points(row)),
+        peak=Price(row.peak_equity, row.peak_units),
+        maximum_drawdown=row.maximum_drawdown or Decimal(0),
+    )
+
+
+def daily_points(row: AccountStatistics) -> Sequence[PricePoint]:
+    """The kept daily prices, oldest first."""
+    return [
+        PricePoint(datetime.fromisoformat(at), Price(Decimal(equity), Decimal(units)))
+        for at, equity, units in row.daily
+    ]
+
+
+def _write(row: AccountStatistics, record: Record, zone: tzinfo, sequence: int) -> None:
+    told = summary(record, zone)
+    row.sequence = sequence
+    row.first_priced_at, row.as_of = record.first_at, record.latest.at
+    row.peak_equity, row.peak_units = record.peak.equity, record.peak.units
+    for name in (
+        "total_return", "return_1m", "return_3m", "return_12m", "maximum_drawdown", "current_drawdown", "volatility",
+        "sharpe_ratio", "sortino_ratio", "calmar_ratio", "profit_factor", "winning_share",
+    ):  # fmt: skip
+        setattr(row, name, getattr(told, name))
+    row.daily = [
+        [point.at.isoformat(), format(point.price.equity, "f"), format(point.price.units, "f")]
+        for point in record.daily
+    ]
+    row.months = [[month.year, month.month, format(month.rate, "f")] for month in told.months]
+    row.sparkline = [format(price, "f") for price in told.sparkline]
+
+
+def _people_in(accounts: Sequence[PammAccount]) -> dict[int, tuple[int, Decimal]]:
+    """Investors (people, the manager apart) and the units of the manager's own money, by account."""
+    own = Q(is_own_capital=True)
+    rows = (
+        Investment.objects.filter(account__in=accounts, state=Investment.State.ACTIVE)
+        .values("account")
+        .annotate(people=Count("owner", filter=~own, distinct=True), own_units=Sum("units", filter=own))
+    )
+    return {row["account"]: (row["people"], row["own_units"] or Decimal(0)) for row in rows}
+
+
+def _worth(units: Decimal, account: PammAccount) -> Decimal:
+    price = Price(account.last_price_equity, account.last_price_units)
+    return value_of_units(units, price, account.currency_digits)
