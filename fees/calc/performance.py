@@ -179,7 +179,10 @@ def performance_fee(
             high_water_mark_next=standing.high_water_mark,
             carried_next=standing.carried,
         )
-    charged = charge(fee=rate * Fraction(profit), carried=standing.carried, available=value, digits=digits)
+    # Not beyond what the profit is counted from either: the next mark would be negative.
+    charged = charge(
+        fee=rate * Fraction(profit), carried=standing.carried, available=min(value, counted), digits=digits
+    )
     return PerformanceFee(
         amount=charged.amount,
         unrounded=charged.unrounded,

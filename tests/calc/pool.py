@@ -1,6 +1,7 @@
-"""A pool in memory: the calculation's own functions in the order in which a rollover calls them, nothing else.
+"""A pool in memory: the calculation's own functions in the order in which a rollover calls them.
 
-`trade` is the boundary between rollovers: it changes the equity and takes the snapshot whose price all following flows use.
+`trade` is the boundary between rollovers: it changes the equity and takes the snapshot whose price all flows
+after it use.
 """
 
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The rules' own worked table: two investors over three interval ends, to the cent, marks and carried fractions included."""
+"""The rules' own worked table: two investors over three interval ends, marks and fractions included."""
 
 from decimal import Decimal
 from typing import Any

@@ -32,6 +32,7 @@ from fees.calc.schedule import FREE_OF_FEES, Basis, Mode, Schedule, Tier, rate_f
 from money.exact import decimal_of
 
 CENT = Decimal("0.01")
+DUST = Fraction(1, 2 * 10**8)
 ZERO = Decimal(0)
 TWENTY_PERCENT = Schedule.flat(Decimal("0.20"))
 EXAMPLE_1 = Schedule(
@@ -67,12 +68,12 @@ def inputs(
 
 def test_performance_fee_at_the_mark_charges_nothing_and_leaves_it() -> None:
     fee = performance_fee(**inputs("5400.00", "5400.00", "0.005"))
-    assert (fee.amount, fee.high_water_mark_next, fee.carried_next) == (0, Decimal(5400), Decimal("0.005"))
+    assert (fee.amount, fee.high_water_mark_next, fee.carried_next) == (ZERO, Decimal(5400), Decimal("0.005"))
 
 
 def test_performance_fee_after_a_loss_carries_it_forward() -> None:
     fee = performance_fee(**inputs("4860.00", "5400.00"))
-    assert (fee.amount, fee.profit, fee.high_water_mark_next) == (0, Decimal(-540), Decimal(5400))
+    assert (fee.amount, fee.profit, fee.high_water_mark_next) == (ZERO, Decimal(-540), Decimal(5400))
 
 
 def test_performance_fee_above_the_mark_mark_is_what_the_fee_left() -> None:
@@ -80,7 +81,7 @@ def test_performance_fee_above_the_mark_mark_is_what_the_fee_left() -> None:
     assert (fee.amount, fee.high_water_mark_next, fee.carried_next) == (
         Decimal("10.80"),
         Decimal("5443.20"),
-        0,
+        ZERO,
     )
 
 
@@ -90,13 +91,13 @@ def test_performance_fee_rounded_down_fraction_is_carried_to_the_next() -> None:
     second = performance_fee(
         **inputs("950.74", first.high_water_mark_next, first.carried_next, Schedule.flat(Decimal("0.5")))
     )
-    assert (second.amount, second.carried_next) == (Decimal("0.51"), 0)
+    assert (second.amount, second.carried_next) == (Decimal("0.51"), ZERO)
 
 
 def test_performance_fee_tier_of_zero_percent_still_moves_the_mark() -> None:
     asked = inputs("105.00", "100.00", schedule=EXAMPLE_1) | {"yield_": Decimal("0.05")}
     fee = performance_fee(**asked)
-    assert (fee.amount, fee.high_water_mark_next) == (0, Decimal(105))
+    assert (fee.amount, fee.high_water_mark_next) == (ZERO, Decimal(105))
 
 
 def test_performance_fee_small_steps_lose_nothing() -> None:
@@ -111,11 +112,11 @@ def test_performance_fee_small_steps_lose_nothing() -> None:
 
 def test_performance_fee_currency_without_decimals_carries_whole_fractions() -> None:
     fee = performance_fee(**(inputs("10004", "10000") | {"digits": 0}))
-    assert (fee.amount, fee.carried_next) == (0, Decimal("0.8"))
+    assert (fee.amount, fee.carried_next) == (ZERO, Decimal("0.8"))
 
 
 def test_performance_fee_lower_basis_floating_profit_waits_and_floating_loss_counts() -> None:
-    share = {"units": Decimal(100), "pool_units": Decimal(1000), "digits": 2}
+    share: dict[str, Any] = {"units": Decimal(100), "pool_units": Decimal(1000), "digits": 2}
     waits = lower_profit_value(value=Decimal("120.00"), pool_balance=Decimal("1100.00"), **share)
     counts = lower_profit_value(value=Decimal("105.00"), pool_balance=Decimal("1100.00"), **share)
     assert (waits, counts) == (Decimal("110.00"), Decimal("105.00"))
@@ -125,7 +126,7 @@ def test_performance_fee_lower_basis_floating_profit_waits_and_floating_loss_cou
 
 def test_performance_fee_managers_own_investment_pays_nothing() -> None:
     fee = performance_fee(**inputs("200.00", "100.00", schedule=FREE_OF_FEES))
-    assert (fee.amount, fee.carried_next) == (0, 0)
+    assert (fee.amount, fee.carried_next) == (ZERO, ZERO)
 
 
 def test_charge_never_exceeds_what_is_available_the_rest_stays_due() -> None:
@@ -163,7 +164,7 @@ def test_withdrawal_with_early_exit_fee_takes_it_after_the_performance_fee() -> 
 
 def test_withdrawal_in_a_loss_takes_its_part_of_the_loss_along() -> None:
     taken = withdrawal(**inputs("800.00", "1000.00"), net_amount=Decimal("200.00"))
-    assert (taken.fee, taken.high_water_mark_next) == (0, Decimal(750))
+    assert (taken.fee, taken.high_water_mark_next) == (ZERO, Decimal(750))
 
 
 def test_withdrawal_fee_that_takes_the_whole_value_leaves_nothing_available() -> None:
@@ -198,7 +199,7 @@ def test_closing_pays_the_value_less_the_fee_and_early_exit() -> None:
 
 def test_closing_drops_the_carried_fraction() -> None:
     closed = closing(**inputs("900.00", "1000.00", "0.009"))
-    assert (closed.fee, closed.paid) == (0, Decimal(900))
+    assert (closed.fee, closed.paid) == (ZERO, Decimal(900))
 
 
 def test_accrued_is_what_closing_would_charge() -> None:
@@ -247,8 +248,9 @@ def test_performance_fee_is_never_negative_never_above_the_profit(
 ) -> None:
     fee = performance_fee(**inputs(value, mark, carried, Schedule.flat(rate)))
     assert 0 <= fee.amount <= value
-    # A whole cent may still be made of the fraction that earlier profits left.
-    assert Fraction(fee.amount) <= max(Fraction(fee.profit), Fraction(0)) + Fraction(carried)
+    # A whole cent may still be made of the fraction that earlier profits left, or hang on a mark's dust.
+    assert Fraction(fee.amount) <= max(Fraction(fee.profit), Fraction(0)) + Fraction(carried) + DUST
+    assert fee.high_water_mark_next >= 0
     assert Fraction(fee.amount) + Fraction(fee.carried_next) == _to_24_places(fee)
 
 
@@ -295,7 +297,7 @@ def test_taking_it_all_in_pieces_pays_what_one_close_pays_to_the_cent(
         asked = inputs(left, taken.high_water_mark_next, taken.carried_next, Schedule.flat(rate))
     last = closing(**asked)
     assert paid + last.paid + fees + last.fee == value
-    # Marks keep 12 places and amounts lose their dust before they are rounded down; a cent can hang on that, never two.
+    # Marks keep 12 places and amounts lose their dust first; a cent can hang on that, never two.
     assert abs(fees + last.fee - at_once.fee) <= CENT
 
 

@@ -1,12 +1,14 @@
 """Numbers that others printed come out of the project's own calculation.
 
-A driver per area feeds an example's inputs to `calc` and returns the figures by the names the example gives them. Figures under `skip` do not
-fit the platform's rules (they keep a fee inside the pool); every other one is compared within the example's tolerance.
+A driver per area feeds an example's inputs to `calc` and returns the figures by the names the example gives
+them. Figures under `skip` do not fit the platform's rules (they keep a fee inside the pool); every other one
+is compared within the example's tolerance.
 """
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -48,7 +50,7 @@ def high_water_mark(inputs: Inputs) -> Figures:
     steps: list[Decimal] = [Decimal(value) for value in inputs.get("values", [])]
     results = [Decimal(result) for result in inputs.get("pnl", [])]
     cumulative = [ZERO, *map(Decimal, inputs.get("cumulative_profit", []))]
-    results += [now - before for before, now in zip(cumulative, cumulative[1:], strict=False)]
+    results += [now - before for before, now in pairwise(cumulative)]
 
     value, standing = start, Standing(start)
     figures: Figures = {"fees": [], "after": [], "chargeable": [], "carried_fee_balance": []}
@@ -100,7 +102,7 @@ def hurdle(inputs: Inputs) -> Figures:
 
 
 def _steps_of_a_strict_hurdle(inputs: Inputs) -> list[Figures]:
-    """The source charges above the hurdle only; where ours, inclusive, already would, the interval is left open."""
+    """The source charges above the hurdle only: at exactly the bound the interval is left open."""
     bound = Decimal(inputs["hurdle_ppm"]) / 10**6
     tiers = (Tier(None, ZERO), Tier(bound, Decimal(inputs["rate_ppm"]) / 10**6))
     pool = Pool(digits=0)
@@ -195,8 +197,8 @@ def _profit(inputs: Inputs, capital: Decimal) -> Decimal:
     if "profit" in inputs:
         return Decimal(inputs["profit"])
     if "end_total" in inputs:
-        return inputs["end_total"] - capital
-    return capital * inputs["return"]
+        return Decimal(inputs["end_total"]) - capital
+    return capital * Decimal(inputs["return"])
 
 
 def _percentages_with_new_money(inputs: Inputs) -> Figures:
@@ -209,12 +211,13 @@ def _percentages_with_new_money(inputs: Inputs) -> Figures:
 
 
 def tiered_fee(inputs: Inputs) -> Figures:
-    """Sources give each tier's upper bound; ours has its lower one. A quarter of a yearly rate where parts are printed."""
+    """Sources give each tier's upper bound, ours its lower one; a quarter of the rate where parts are printed."""
     share = Fraction(1, 4) if "balance" in inputs else Fraction(1)
     uppers = [upper for upper, _ in inputs["tiers"]]
     rates = [half_even(Fraction(Decimal(rate)) * share, 9) for _, rate in inputs["tiers"]]
     tiers = tuple(
-        Tier(None if bound is None else Decimal(bound), rate) for bound, rate in zip([None, *uppers], rates)
+        Tier(None if bound is None else Decimal(bound), rate)
+        for bound, rate in zip([None, *uppers[:-1]], rates, strict=True)
     )
     points = [Decimal(x) for x in inputs.get("x", [inputs.get("balance")])]
     by_money = max(points) > 1
@@ -235,7 +238,7 @@ def tiered_fee(inputs: Inputs) -> Figures:
             figures["effective"] = rated[0]
             bounds = [Decimal(0), *(Decimal(bound) for bound in uppers if bound is not None), points[-1]]
             total = [rate_for(schedule, bound) * Fraction(bound) for bound in bounds]
-            figures["parts"] = [now - before for before, now in zip(total, total[1:], strict=False)]
+            figures["parts"] = [now - before for before, now in pairwise(total)]
     return figures
 
 

@@ -162,5 +162,5 @@ def test_cliffs_of_a_net_worth_schedule_depend_on_the_mark() -> None:
 def test_net_against_gross_a_loss_pays_nothing() -> None:
     schedule = Schedule.from_json(EXAMPLE_2)
     loss, gain = net_against_gross(schedule, [Decimal("-0.5"), Decimal("1.5")], capital=Decimal(2000))
-    assert (loss.net_return, loss.rate) == (Decimal("-0.5"), 0)
+    assert (loss.net_return, loss.rate) == (Decimal("-0.5"), Decimal(0))
     assert (gain.net_return, gain.rate) == (Decimal("1.05"), Decimal("0.3"))

@@ -142,7 +142,7 @@ PUBLISHED: dict[str, dict[str, Callable[[dict[str, Any]], Any]]] = {
     },
     "RSK-39": {"total_return": lambda e: statistics.total_return(curve(series_of(e, "returns")))},
 }
-"""The examples whose figures the platform shows; others (value at risk, omega, Burke …) are not among its statistics."""
+"""The examples whose figures the platform shows; value at risk, omega and others are not among them."""
 
 EXAMPLES = {example["id"]: example for example in vectors.load("published.json")}
 

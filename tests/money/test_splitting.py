@@ -1,6 +1,7 @@
 """Largest remainder: parts sum to the whole and follow their weights."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -25,7 +26,7 @@ def test_largest_remainder_parts_sum_to_the_whole_each_within_one_of_its_share(
 def test_largest_remainder_more_weight_never_gets_less(total: int, weights: list[int]) -> None:
     parts = largest_remainder(total, weights)
     by_weight = sorted(zip(weights, parts, strict=True))
-    for (lighter, less), (heavier, more) in zip(by_weight, by_weight[1:], strict=False):
+    for (lighter, less), (heavier, more) in pairwise(by_weight):
         assert lighter == heavier or less <= more
 
 
