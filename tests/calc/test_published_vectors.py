@@ -211,7 +211,7 @@ def _percentages_with_new_money(inputs: Inputs) -> Figures:
 
 
 def tiered_fee(inputs: Inputs) -> Figures:
-    """Sources give each tier's upper bound, ours its lower one; a quarter of the rate where parts are printed."""
+    """Sources give upper bounds, ours has lower ones; a quarter of the rate where parts are printed."""
     share = Fraction(1, 4) if "balance" in inputs else Fraction(1)
     uppers = [upper for upper, _ in inputs["tiers"]]
     rates = [half_even(Fraction(Decimal(rate)) * share, 9) for _, rate in inputs["tiers"]]
