@@ -294,11 +294,7 @@ def withdrawal_after_crystallising_all(
     Flat schedules only: with tiers, a small withdrawal would choose the moment at which the whole profit is
     rated. Raises ValueError for another schedule, else as `withdrawal`.
     """
-    if schedule.basis is not Basis.FLAT:
-        raise ValueError("only a flat schedule crystallises the whole on a withdrawal")
-    first = performance_fee(
-        value=value, standing=standing, schedule=schedule, yield_=ZERO, net_worth=ZERO, digits=digits
-    )
+    first = _crystallise_all(value, standing, schedule, digits)
     then = withdrawal(
         net_amount=net_amount,
         value=exact_difference(value, first.amount),
@@ -351,6 +347,32 @@ def available(
     )
 
 
+def available_after_crystallising_all(
+    *,
+    value: Decimal,
+    standing: Standing,
+    schedule: Schedule,
+    digits: int,
+    early_exit_rate: Decimal = ZERO,
+    minimum_remaining: Decimal = ZERO,
+) -> Available:
+    """`available` under the offer setting *whole*: the fee on all of the profit goes before what remains.
+
+    Raises ValueError for a schedule that is not flat.
+    """
+    first = _crystallise_all(value, standing, schedule, digits)
+    return available(
+        value=exact_difference(value, first.amount),
+        standing=first.standing_next,
+        schedule=schedule,
+        yield_=ZERO,
+        net_worth=ZERO,
+        digits=digits,
+        early_exit_rate=early_exit_rate,
+        minimum_remaining=minimum_remaining,
+    )
+
+
 def withdrawal_kind(
     *,
     net_amount: Decimal,
@@ -360,14 +382,22 @@ def withdrawal_kind(
 ) -> WithdrawalKind:
     """What a request to take out `net_amount` is: a part, a close, or refused as it would leave too little.
 
-    `largest_part` and `closing_pays` are the figures of `available` with the offer's minimum remaining
-    amount.
+    `largest_part` and `closing_pays` are the figures of `available` (of `available_after_crystallising_all`
+    under the offer setting *whole*) with the offer's minimum remaining amount.
     """
     if net_amount >= closing_pays:
         return WithdrawalKind.CLOSE
     if net_amount <= largest_part:
         return WithdrawalKind.PART
     return WithdrawalKind.CLOSE if closes_if_too_little_remains else WithdrawalKind.TOO_LITTLE_WOULD_REMAIN
+
+
+def _crystallise_all(value: Decimal, standing: Standing, schedule: Schedule, digits: int) -> PerformanceFee:
+    if schedule.basis is not Basis.FLAT:
+        raise ValueError("only a flat schedule crystallises the whole on a withdrawal")
+    return performance_fee(
+        value=value, standing=standing, schedule=schedule, yield_=ZERO, net_worth=ZERO, digits=digits
+    )
 
 
 def _basis_value(schedule: Schedule, yield_: Decimal, net_worth: Decimal) -> Decimal:

@@ -20,6 +20,7 @@ from fees.calc.performance import (
     accrued,
     after_deposit,
     available,
+    available_after_crystallising_all,
     closing,
     lower_profit_value,
     net_worth_basis,
@@ -190,6 +191,15 @@ def test_withdrawal_under_whole_crystallises_all_of_the_profit_first() -> None:
     assert (taken.fee, taken.gross, taken.high_water_mark_next) == (Decimal(10), Decimal(110), Decimal(90))
     with pytest.raises(ValueError, match="flat"):
         withdrawal_after_crystallising_all(**(asked | {"schedule": EXAMPLE_1}), net_amount=CENT)
+
+
+def test_available_under_whole_the_minimum_remains_after_the_fee_on_all_profit() -> None:
+    asked = inputs("1200.00", "1000.00")
+    del asked["yield_"], asked["net_worth"]
+    found = available_after_crystallising_all(**asked, minimum_remaining=Decimal("100.00"))
+    assert (found.part, found.closing) == (Decimal("1060.00"), Decimal("1160.00"))
+    taken = withdrawal_after_crystallising_all(**asked, net_amount=found.part)
+    assert Decimal("1200.00") - taken.gross == Decimal("100.00")
 
 
 def test_closing_pays_the_value_less_the_fee_and_early_exit() -> None:

@@ -1,5 +1,6 @@
 """Every rounding by name: what it rounds to, what its dust may not decide."""
 
+from collections.abc import Callable
 from decimal import Decimal, Inexact
 from fractions import Fraction
 
@@ -16,6 +17,9 @@ from money.rounding import (
     minor_unit,
     nearest_money,
     nearest_money_ties_up,
+    rounded_accumulator,
+    rounded_carried,
+    rounded_mark,
     rounded_units,
     rounded_yield,
 )
@@ -113,9 +117,20 @@ def test_is_whole_minor_units_says_whether_the_currency_has_the_decimals(
     assert is_whole_minor_units(Decimal(amount), digits) is whole
 
 
-def test_stored_places_units_twelve_yield_nine() -> None:
-    assert str(rounded_units(Fraction(1, 3))) == "0.333333333333"
-    assert str(rounded_yield(Fraction(1, 3))) == "0.333333333"
+@pytest.mark.parametrize(
+    ("rounding", "places"),
+    [
+        (rounded_units, 12),
+        (rounded_mark, 12),
+        (rounded_accumulator, 24),
+        (rounded_carried, 24),
+        (rounded_yield, 9),
+    ],
+)
+def test_stored_places_are_twelve_for_units_and_marks_twenty_four_for_what_accrues(
+    rounding: Callable[[Fraction], Decimal], places: int
+) -> None:
+    assert rounding(Fraction(2, 3)) == Decimal("0." + "6" * (places - 1) + "7")
 
 
 def test_scaled_int_too_many_decimals_is_refused_and_not_rounded() -> None:
