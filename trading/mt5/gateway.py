@@ -6,6 +6,7 @@ Balance operations and orders are sent exactly once, on a connection that has ju
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
@@ -484,7 +485,7 @@ def _answers_ping(connection: Connection) -> bool:
 
 def _awaited_result(connection: Connection, request: str, timeout: float) -> OrderOutcome:
     deadline = time.monotonic() + timeout
-    for attempt in range(1_000_000):
+    for attempt in itertools.count():
         answer = connection.ask("dealer/get_request_result", {"id": request})
         # "not found" is how some servers say "not ready"
         if answer.code not in (retcodes.DONE, retcodes.OK_NO_DATA, retcodes.NOT_FOUND):

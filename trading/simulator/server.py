@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import ssl
 from dataclasses import dataclass
@@ -65,7 +66,8 @@ class Server:
 
     async def tick(self) -> None:
         """Move prices for ever, close what falls under its stop-out level, charge swaps at the day change."""
-        for beat in range(1_000_000_000):
+        self._change_day()
+        for beat in itertools.count():
             await asyncio.sleep(self._tick_interval)
             if self._market.step():
                 self._books.stop_out()

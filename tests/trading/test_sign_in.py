@@ -1,0 +1,165 @@
+"""Challenge and answer, what a stranger gets, and how long a connection is kept."""
+
+import http.client
+import json
+import os
+import ssl
+import time
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.simulator import MANAGER_LOGIN, SimulatorProcess
+from trading.gateway import Applied, GatewayNotAuthorised, GatewayUnavailable
+from trading.mt5.authentication import challenge_answer, password_hash
+from trading.mt5.connection import Connection, ConnectionLost, Forbidden
+from trading.simulator import session
+from trading.simulator.certificate import ensure_certificate
+
+PASSWORD_1_HASH = "904ba8ecb16273d2f0ae9c3b8a023752"
+CHALLENGES = [
+    ("73007dc7184747ce0f7c98516ef1c851", "77fe51827f7fa69dd80fbec9aa33f1bb"),
+    ("4db98fec17aab4dc5a240bdc659e8395", "1732021b1b332f51660b2b315eed3a35"),
+]
+
+
+def stranger(simulator: SimulatorProcess) -> http.client.HTTPSConnection:
+    context = ssl.create_default_context(cadata=simulator.certificate)
+    return http.client.HTTPSConnection(simulator.host, simulator.port, timeout=5, context=context)
+
+
+def asked(connection: http.client.HTTPSConnection, path: str) -> tuple[int, str]:
+    connection.request("GET", path)
+    response = connection.getresponse()
+    return response.status, response.read().decode()
+
+
+def test_password_hash_of_the_published_password_is_the_published_one():
+    assert password_hash("Password1").hex() == PASSWORD_1_HASH
+    assert session.stored_hash("Password1").hex() == PASSWORD_1_HASH
+
+
+@pytest.mark.parametrize(("challenge", "answer"), CHALLENGES)
+def test_challenge_answer_of_both_sides_is_the_published_one(challenge, answer):
+    stored = bytes.fromhex(PASSWORD_1_HASH)
+    assert challenge_answer(stored, bytes.fromhex(challenge)).hex() == answer
+    assert session.proof(stored, bytes.fromhex(challenge)).hex() == answer
+
+
+@pytest.mark.parametrize("command", ["test/access", "user/get?login=1", "test/tick?symbol=EURUSD&bid=1"])
+def test_command_of_a_stranger_is_answered_403_and_the_end(simulator, command):
+    connection = stranger(simulator)
+    status, text = asked(connection, f"/api/{command}")
+    assert (status, text) == (403, "403 Forbidden")
+    assert connection.sock is None
+
+
+def test_session_does_not_reach_another_connection(simulator):
+    signed_in = Connection(simulator.endpoint())
+    assert signed_in.ask("test/access").code == 0
+    assert asked(stranger(simulator), "/api/test/access")[0] == 403
+    signed_in.close()
+
+
+def test_wrong_manager_password_is_not_authorised(simulator):
+    with pytest.raises(GatewayNotAuthorised):
+        Connection(simulator.endpoint(password="Wrong!2026"))
+
+
+def test_unknown_manager_login_is_not_authorised(simulator):
+    with pytest.raises(GatewayNotAuthorised):
+        Connection(simulator.endpoint(login=4242))
+
+
+def test_server_with_an_untrusted_certificate_is_unavailable(simulator, tmp_path):
+    other, _ = ensure_certificate(tmp_path, ["127.0.0.1"])
+    with pytest.raises(GatewayUnavailable):
+        Connection(simulator.endpoint(certificate=other.read_text()))
+
+
+def test_server_with_a_pinned_certificate_of_another_name_is_trusted(tmp_path: Path):
+    folder = tmp_path / "books"
+    folder.mkdir()
+    ensure_certificate(folder, ["access.server.example"])
+    process = SimulatorProcess(folder).start()
+    try:
+        assert Connection(process.endpoint()).ask("test/access").code == 0
+    finally:
+        process.stop()
+
+
+def test_sign_in_answered_after_the_window_is_refused(tmp_path: Path):
+    process = SimulatorProcess(tmp_path, "--sign-in-window", "0.3").start()
+    try:
+        connection = stranger(process)
+        path = f"/api/auth/start?version=4755&agent=test&login={MANAGER_LOGIN}&type=manager"
+        challenge = json.loads(asked(connection, path)[1])["srv_rand"]
+        answer = challenge_answer(password_hash("Manager!2026"), bytes.fromhex(challenge)).hex()
+        time.sleep(0.6)
+        with pytest.raises((http.client.HTTPException, OSError)):
+            asked(connection, f"/api/auth/answer?srv_rand_answer={answer}&cli_rand={os.urandom(16).hex()}")
+    finally:
+        process.stop()
+
+
+def test_idle_connection_is_closed_and_reads_go_on(tmp_path: Path):
+    process = SimulatorProcess(tmp_path, "--idle-timeout", "0.3").start()
+    try:
+        login = process.add_account(amount="100.00")
+        gateway = process.gateway()
+        assert gateway.account(login) is not None
+        direct = Connection(process.endpoint())
+        time.sleep(0.8)
+        with pytest.raises(ConnectionLost):
+            direct.ask("test/access")
+        assert gateway.account(login) is not None
+        gateway.close()
+    finally:
+        process.stop()
+
+
+def test_money_does_not_travel_on_a_connection_that_died_idle(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("trading.mt5.gateway.PROVEN_FOR", 0.5)
+    process = SimulatorProcess(tmp_path, "--idle-timeout", "0.3").start()
+    try:
+        login = process.add_account()
+        gateway = process.gateway()
+        gateway.account(login)
+        time.sleep(0.8)
+        assert isinstance(gateway.adjust_balance(login, Decimal(1), "key"), Applied)
+        gateway.close()
+    finally:
+        process.stop()
+
+
+def test_request_head_with_bare_line_feeds_is_understood(simulator):
+    context = ssl.create_default_context(cadata=simulator.certificate)
+    plain = http.client.HTTPSConnection(simulator.host, simulator.port, timeout=5, context=context)
+    plain.connect()
+    plain.sock.sendall(b"GET /api/auth/start?version=484&agent=a&login=1000&type=manager HTTP/1.1\n  Host: x\n\n")
+    answer = plain.sock.recv(4096).decode()
+    assert answer.startswith("HTTP/1.1 200") and '{"retcode":"0 Done"' in answer
+    plain.close()
+
+
+def test_read_after_a_session_flap_signs_in_again(simulator, gateway):
+    login = simulator.add_account(amount="10.00")
+    simulator.arm_fault("forbid", "user/get_batch")
+    account = gateway.account(login)
+    assert account is not None
+    assert account.balance == 10
+
+
+def test_read_that_stays_forbidden_is_not_authorised(simulator, gateway):
+    simulator.arm_fault("forbid", "user/get_batch", calls=2)
+    with pytest.raises(GatewayNotAuthorised):
+        gateway.account(1)
+
+
+def test_forbidden_on_a_raw_connection_closes_it(simulator):
+    connection = Connection(simulator.endpoint())
+    simulator.arm_fault("forbid", "symbol/total")
+    with pytest.raises(Forbidden):
+        connection.ask("symbol/total")
+    assert not connection.is_open
