@@ -68,8 +68,8 @@ def inputs(
 
 
 def test_performance_fee_at_the_mark_charges_nothing_and_leaves_it() -> None:
-    fee = performance_fee(**inputs("5400.00", "5400.00", "0.005"))
-    assert (fee.amount, fee.high_water_mark_next, fee.carried_next) == (ZERO, Decimal(5400), Decimal("0.005"))
+    fee = performance_fee(**inputs("5400.00", "5400.00", "0.755"))
+    assert (fee.amount, fee.high_water_mark_next, fee.carried_next) == (ZERO, Decimal(5400), Decimal("0.755"))
 
 
 def test_performance_fee_after_a_loss_carries_it_forward() -> None:

@@ -59,6 +59,23 @@ def test_price_is_the_exact_ratio_and_not_its_rounded_copy() -> None:
     assert hash(price) == hash(Price(Decimal(2), Decimal(6)))
 
 
+def test_price_is_ordered_by_its_ratio_and_not_by_its_terms() -> None:
+    lower, same, higher = (
+        Price(Decimal(9), Decimal(10)),
+        Price(Decimal(90), Decimal(100)),
+        Price(Decimal(1), Decimal(1)),
+    )
+    assert lower < higher
+    assert higher > lower
+    assert lower <= same
+    assert lower >= same
+    assert not lower < same
+    assert not lower > same
+    assert not higher <= lower
+    assert not lower >= higher
+    assert max(higher, lower, same) is higher
+
+
 def test_price_first_units_of_a_series_is_one() -> None:
     assert price_of(Decimal(0), Decimal(0)) == Price.INITIAL
     assert units_for_deposit(Decimal("5000.00"), Price.INITIAL) == Decimal(5000)
