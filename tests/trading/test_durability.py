@@ -98,23 +98,3 @@ def test_books_kept_in_another_zone_are_not_opened(own_simulator: SimulatorProce
     own_simulator.stop()
     with pytest.raises(AssertionError, match="did not start"):
         SimulatorProcess(own_simulator.folder, timezone="America/New_York").start()
-
-
-def test_same_seed_moves_prices_the_same_way(tmp_path):
-    paths = []
-    for name in ("one", "two"):
-        process = SimulatorProcess(
-            tmp_path / name, "--seed", "7", "--tick-interval", "0.01", frozen=False
-        ).start()
-        try:
-            seen = []
-            deadline = time.monotonic() + 5
-            while len(seen) < 5 and time.monotonic() < deadline:
-                fields = process.ask("tick/last", symbol="EURUSD", trans_id=0).content[0]
-                if not seen or seen[-1] != fields["Bid"]:
-                    seen.append(fields["Bid"])
-            paths.append(seen)
-        finally:
-            process.stop()
-    # a look may miss a step, so the common part is compared
-    assert len(set(paths[0]) & set(paths[1])) >= 3

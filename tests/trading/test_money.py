@@ -216,7 +216,8 @@ def test_new_account_is_opened_with_its_password(simulator, gateway):
     )
     assert account == gateway.account(account.login)
     assert (account.group, account.name, account.leverage) == ("pamm\\EUR", "Zoë & 张伟", 200)
-    assert account.is_enabled and not account.may_trade
+    assert account.is_enabled
+    assert not account.may_trade
     assert gateway.check_password(account.login, PASSWORD)
     assert not gateway.check_password(account.login, "Look0nly!")
     assert not gateway.check_password(4242, PASSWORD)

@@ -36,7 +36,7 @@ def closed(gateway, login, key="close", volume=None) -> Filled:
         # (1.10500 bid - 1.10010 ask) * 100,000
         ("personal\\USD", "EURUSD", Side.BUY, "1", ("1.10000", "1.10010"), ("1.10500", "1.10510"), "490.00"),
         # (1.10000 bid - 1.10510 ask) * 25,000
-        ("personal\\USD", "EURUSD", Side.SELL, "0.25", ("1.10000", "1.10010"), ("1.10500", "1.10510"), "-127.50"),
+        ("house\\USD", "EURUSD", Side.SELL, "0.25", ("1.10000", "1.10010"), ("1.10500", "1.1051"), "-127.50"),
         # 490 USD gained, a euro bought at the ask of 1.10510: 443.3987
         ("personal\\EUR", "EURUSD", Side.BUY, "1", ("1.10000", "1.10010"), ("1.10500", "1.10510"), "443.40"),
         # 127.50 USD lost, a euro sold at the bid of 1.10500: 115.3846
@@ -76,7 +76,8 @@ def test_deals_of_a_round_trip_tell_what_happened(simulator, gateway):
     assert (second.ticket, second.entry, second.volume_closed) == (leaving.deal, DealEntry.OUT, 1)
     assert (first.position, second.position) == (entry.order, entry.order)
     assert (first.price, second.price) == (Decimal("1.10010"), Decimal("1.10000"))
-    assert second.trade_result == Decimal("-10.00") and not second.is_flow
+    assert second.trade_result == Decimal("-10.00")
+    assert not second.is_flow
     assert (first.comment, second.comment) == ("open", "close")
 
 
@@ -115,9 +116,7 @@ def test_margin_of_gold_follows_its_price(simulator, gateway):
 def test_order_that_cannot_be_is_refused_and_changes_nothing(simulator, gateway, volume, position, code):
     simulator.set_tick("EURUSD", "1.10000")
     login = simulator.add_account(amount="1000.00")
-    refused = gateway.place_market_order(
-        login, "EURUSD", Side.BUY, Decimal(volume), "key", position=position
-    )
+    refused = gateway.place_market_order(login, "EURUSD", Side.BUY, Decimal(volume), "key", position=position)
     assert isinstance(refused, Refused)
     assert (refused.code, refused.not_enough_money) == (code, code == 10019)
     assert gateway.account_states([login])[login].equity == Decimal("1000.00")
@@ -135,7 +134,7 @@ def test_closing_more_than_is_open_is_refused(simulator, gateway):
 @pytest.mark.parametrize(("symbol", "volume"), [("NOSUCH", "1"), ("EURUSD", "0"), ("EURUSD", "0.00001")])
 def test_order_that_makes_no_sense_is_a_programming_error(simulator, gateway, symbol, volume):
     login = simulator.add_account(amount="1000.00")
-    with pytest.raises(ValueError, match="no symbol|not a volume"):
+    with pytest.raises(ValueError, match=r"no symbol|not a volume"):
         gateway.place_market_order(login, symbol, Side.BUY, Decimal(volume), "key")
 
 
@@ -188,7 +187,8 @@ def test_stop_out_closes_the_worst_position_first(simulator, gateway):
     state = gateway.account_states([login])[login]
     assert (state.balance, state.equity, state.margin) == (1200, 1200, 1300)
     last = gateway.deals([login], started, now())[login][-1]
-    assert last.comment.startswith("[so ") and last.trade_result == Decimal("-1800.00")
+    assert last.comment.startswith("[so ")
+    assert last.trade_result == Decimal("-1800.00")
 
 
 def test_jump_beyond_everything_leaves_a_negative_balance(simulator, gateway):

@@ -137,9 +137,12 @@ def test_request_head_with_bare_line_feeds_is_understood(simulator):
     context = ssl.create_default_context(cadata=simulator.certificate)
     plain = http.client.HTTPSConnection(simulator.host, simulator.port, timeout=5, context=context)
     plain.connect()
-    plain.sock.sendall(b"GET /api/auth/start?version=484&agent=a&login=1000&type=manager HTTP/1.1\n  Host: x\n\n")
+    plain.sock.sendall(
+        b"GET /api/auth/start?version=484&agent=a&login=1000&type=manager HTTP/1.1\n  Host: x\n\n"
+    )
     answer = plain.sock.recv(4096).decode()
-    assert answer.startswith("HTTP/1.1 200") and '{"retcode":"0 Done"' in answer
+    assert answer.startswith("HTTP/1.1 200")
+    assert '{"retcode":"0 Done"' in answer
     plain.close()
 
 
