@@ -23,8 +23,8 @@ demo-reset:
 	exec $(PY) -m pamm_platform.demo reset
 
 test:
-	tools/install test
-	exec $(PY) -m tools.run_tests
+	started=$$(date +%s); tools/install test && \
+	INSTALL_SECONDS=$$(($$(date +%s) - started)) exec $(PY) -m tools.run_tests
 
 check:
 	tools/install test

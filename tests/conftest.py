@@ -19,6 +19,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from pamm_platform.embedded import Services, running_services
 from tests.databases import REPOSITORY, TestDatabases
+from tools.chromium import chromium
 
 RUN_FOLDER = Path(os.environ.get("TEST_RUN_DIR", REPOSITORY / ".run" / "test"))
 
@@ -34,6 +35,12 @@ def services() -> Iterator[Services]:
             if "Redis" in cache["BACKEND"]:
                 cache["LOCATION"] = running.redis.url
         yield running
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> Path:
+    """A Chromium that renders here; launch it with `--no-sandbox`, which root needs."""
+    return chromium()
 
 
 @pytest.fixture(scope="session")

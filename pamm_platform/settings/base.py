@@ -5,6 +5,8 @@ from typing import Any
 
 import django_stubs_ext
 
+from pamm_platform.settings.sign_in import *  # noqa: F403
+
 # Generic fields, managers and querysets (`TextField[str, str]`) at run time too; before any model is
 # imported.
 django_stubs_ext.monkeypatch()
@@ -12,6 +14,7 @@ django_stubs_ext.monkeypatch()
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
 INSTALLED_APPS = [
+    "pamm_platform",
     "brokers",
     "trading",
     "outbox",
@@ -43,9 +46,11 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "pamm_platform.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "brokers.middleware.BrokerScopeMiddleware",
+    "brokers.web.errors.RefusalMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -56,6 +61,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "accounts.middleware.SecondFactorMiddleware",
     "brokers.web.middleware.ReaderMiddleware",
 ]
 
@@ -66,6 +72,8 @@ ROOT_URLCONF = "pamm_platform.urls"
 WSGI_APPLICATION = "pamm_platform.wsgi.application"
 AUTH_USER_MODEL = "accounts.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+# An e-mail address is unique per broker; whoever signs in is looked up in the broker of the host.
+SILENCED_SYSTEM_CHECKS = ["auth.W004"]
 
 TEMPLATES: list[dict[str, Any]] = [
     {
@@ -86,8 +94,6 @@ TEMPLATES: list[dict[str, Any]] = [
         },
     },
 ]
-
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
@@ -126,6 +132,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "COERCE_DECIMAL_TO_STRING": True,
+    "EXCEPTION_HANDLER": "brokers.api.errors.problem_response",
 }
 
 # A worker that dies gives its claim up by lease; the queue only wakes workers, so nothing depends on

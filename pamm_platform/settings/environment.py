@@ -18,6 +18,16 @@ FIELD_ENCRYPTION_KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
+class MailServer:
+    host: str
+    port: int
+    user: str
+    password: str
+    start_tls: bool
+    implicit_tls: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """Reads variables of a mapping (`os.environ` outside tests). Methods raise ImproperlyConfigured."""
 
@@ -70,6 +80,21 @@ class Environment:
             "CONN_HEALTH_CHECKS": True,
             "OPTIONS": query,
         }
+
+    def mail_server(self, name: str) -> MailServer:
+        """`smtps://user:password@host:465` (TLS from the start) or `smtp://…:587` (STARTTLS)."""
+        parts = urlsplit(self.text(name))
+        if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
+            raise ImproperlyConfigured(f"{name} is not smtp://user:password@host:port or smtps://…")
+        implicit = parts.scheme == "smtps"
+        return MailServer(
+            host=parts.hostname,
+            port=parts.port or (465 if implicit else 587),
+            user=unquote(parts.username or ""),
+            password=unquote(parts.password or ""),
+            start_tls=not implicit,
+            implicit_tls=implicit,
+        )
 
     def encryption_keys(self, name: str, default: str | None = None) -> list[str]:
         """Keys for encrypted columns, 32 bytes in URL-safe base64: the first encrypts, all decrypt."""
