@@ -1,5 +1,9 @@
-"""People and accounts: users and roles, personal accounts, managers, PAMM accounts, the broker's own accounts."""
+"""People and accounts.
 
+Users and roles, personal accounts, managers, PAMM accounts, the broker's own accounts.
+"""
+
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -7,7 +11,13 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from brokers.fields import AmountField, PublicIdField, TenantForeignKey, TenantOneToOneField, whole_minor_units
+from brokers.fields import (
+    AmountField,
+    PublicIdField,
+    TenantForeignKey,
+    TenantOneToOneField,
+    whole_minor_units,
+)
 from brokers.tenancy import TenantManager, TenantModel
 
 
@@ -77,6 +87,28 @@ class User(AbstractBaseUser, TenantModel):
     def full_name(self) -> str:
         return f"{self.first_name} {self.last_name}".strip()
 
+    @property
+    def is_staff(self) -> bool:
+        """Whether Django's admin opens its door: a role of the broker's staff, read from the memberships."""
+        from accounts.queries import is_staff_member
+
+        return is_staff_member(self)
+
+    #: Nobody stands above the roles.
+    is_superuser = False
+
+    def has_perm(self, permission: str, obj: object = None) -> bool:
+        from accounts.permissions import is_permitted
+        from accounts.queries import user_roles
+
+        return self.is_active and is_permitted(user_roles(self), permission)
+
+    def has_perms(self, permissions: Iterable[str], obj: object = None) -> bool:
+        return all(self.has_perm(permission, obj) for permission in permissions)
+
+    def has_module_perms(self, app_label: str) -> bool:
+        return self.has_perm(f"{app_label}.view_anything")
+
 
 class Membership(TenantModel):
     """A role somebody has."""
@@ -109,7 +141,10 @@ class TradingAccount(TenantModel):
 
 
 class PersonalAccount(TradingAccount):
-    """A client's own account: where deposits come from and payouts go to. Its login and password open the cabinet."""
+    """A client's own account.
+
+    Where deposits come from and payouts go to. Its login and password open the cabinet.
+    """
 
     user = TenantForeignKey(User, related_name="personal_accounts")
     introduced_by = TenantForeignKey(User, related_name="introduced_accounts", null=True, blank=True)
@@ -207,6 +242,10 @@ class PammAccount(TradingAccount):
     rounding_carried = models.DecimalField(max_digits=52, decimal_places=24, default=0)
     is_held = models.BooleanField(default=False)
     hold_reason = models.CharField(max_length=40, blank=True)
+    hold_details = models.JSONField(default=dict, blank=True, help_text=_("What differs, deal by deal."))
+    accepted_ticket = models.BigIntegerField(
+        default=0, help_text=_("Foreign operations up to this deal were accepted as the investors' result.")
+    )
 
     class Meta:
         constraints = [

@@ -5,7 +5,16 @@ import uuid
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
 
-from accounts.models import STAFF_ROLES, Manager, Membership, PammAccount, PersonalAccount, Role, User, fold_email
+from accounts.models import (
+    STAFF_ROLES,
+    Manager,
+    Membership,
+    PammAccount,
+    PersonalAccount,
+    Role,
+    User,
+    fold_email,
+)
 from brokers.errors import NotFound
 from brokers.scope import current_broker_id
 

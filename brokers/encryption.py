@@ -1,4 +1,7 @@
-"""Secrets at rest: encrypted with the first of `FIELD_ENCRYPTION_KEYS`, readable with any of them (rotation)."""
+"""Secrets at rest.
+
+Encrypted with the first of `FIELD_ENCRYPTION_KEYS`, readable with any of them (rotation).
+"""
 
 from typing import Any
 

@@ -8,8 +8,9 @@ from django.utils.translation import gettext_lazy as _
 class Refusal(Exception):
     """A request that breaks a rule. Nothing was changed.
 
-    `code` is stable and public; `status` is the HTTP status of the answer; `message` is a translatable template filled
-    with `fields`; `field` names the input at fault, if one is. One error handler renders it for pages, one for the API.
+    `code` is stable and public; `status` is the HTTP status of the answer; `message` is a translatable
+    template filled with `fields`; `field` names the input at fault, if one is. One error handler renders it
+    for pages, one for the API.
     """
 
     code: ClassVar[str] = "refused"

@@ -1,8 +1,8 @@
 """The database's fence: who may do what with which table. One declaration; `secure_database` applies it.
 
-Tenant tables are found by their models. Tables of third parties and tables outside every broker are named here, and
-nowhere else; a table that is neither is refused. The policy is one comparison without CASE, OR or a way around it:
-anything else keeps PostgreSQL from using an index.
+Tenant tables are found by their models. Tables of third parties and tables outside every broker are named
+here, and nowhere else; a table that is neither is refused. The policy is one comparison without CASE, OR or a
+way around it: anything else keeps PostgreSQL from using an index.
 """
 
 from collections.abc import Iterator, Mapping
@@ -51,8 +51,8 @@ class Table:
 class ThirdParty:
     """A table of a third-party app: it gets `broker_id` by default expression, unknown to Django.
 
-    `references` maps a foreign key's column to the tenant table it points to, `unique` the name of a unique index
-    that must hold per broker to its columns and condition.
+    `references` maps a foreign key's column to the tenant table it points to, `unique` the name of a unique
+    index that must hold per broker to its columns and condition.
     """
 
     references: Mapping[str, str] = field(default_factory=dict)
@@ -92,7 +92,9 @@ def _declared() -> Iterator[Table]:
     yield Table(Broker._meta.db_table, Kind.BROKER, ("SELECT", "UPDATE"))
     for model in apps.get_models(include_auto_created=True):
         if issubclass(model, TenantModel) and model._meta.managed and not model._meta.proxy:
-            kind, privileges = (Kind.HISTORY, READ_AND_ADD) if model.append_only else (Kind.TENANT, EVERYTHING)
+            kind, privileges = (
+                (Kind.HISTORY, READ_AND_ADD) if model.append_only else (Kind.TENANT, EVERYTHING)
+            )
             yield Table(model._meta.db_table, kind, privileges)
     for name in THIRD_PARTY:
         yield Table(name, Kind.THIRD_PARTY, EVERYTHING)

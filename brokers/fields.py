@@ -13,8 +13,8 @@ from brokers.identifiers import new_public_id
 class TenantForeignKey(models.ForeignKey):  # type: ignore[type-arg]
     """A reference to a row of the same broker.
 
-    The database holds it by a composite foreign key `(broker_id, x_id)` (see `TenantReference`), since its own checks
-    bypass row-level security: a single-column key would let one broker's row point at another's.
+    The database holds it by a composite foreign key `(broker_id, x_id)` (see `TenantReference`), since its
+    own checks bypass row-level security: a single-column key would let one broker's row point at another's.
     """
 
     def __init__(self, to: Any, on_delete: Any = models.PROTECT, **kwargs: Any) -> None:
@@ -31,7 +31,7 @@ class TenantOneToOneField(models.OneToOneField):  # type: ignore[type-arg]
 
 
 class TenantReference(BaseConstraint):
-    """`FOREIGN KEY (broker_id, <field>_id) REFERENCES <table> (broker_id, id)`, checked at commit, never cascading."""
+    """`FOREIGN KEY (broker_id, <field>_id) REFERENCES <table> (broker_id, id)`, checked at commit."""
 
     def __init__(self, *, name: str, field: str) -> None:
         super().__init__(name=name)
@@ -51,11 +51,10 @@ class TenantReference(BaseConstraint):
         )
 
     def constraint_sql(self, model: Any, schema_editor: Any) -> None:
-        # Its target may be created later in the same migration, so it always comes after the table.
+        # The key it points to may be made later in the same migration, so it always comes last.
         schema_editor.deferred_sql.append(self._statement(model, schema_editor))
 
-    def create_sql(self, model: Any, schema_editor: Any) -> Statement:
-        return self._statement(model, schema_editor)
+    create_sql = constraint_sql
 
     def remove_sql(self, model: Any, schema_editor: Any) -> str:
         quote = schema_editor.quote_name
@@ -85,7 +84,10 @@ class PublicIdField(models.UUIDField):  # type: ignore[type-arg]
 
 
 class AmountField(models.DecimalField):  # type: ignore[type-arg]
-    """An amount of money: whole minor units of the row's currency, which a CHECK holds (`whole_minor_units`)."""
+    """An amount of money.
+
+    Whole minor units of the row's currency, which a CHECK holds (`whole_minor_units`).
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("max_digits", 28)

@@ -13,7 +13,10 @@ def new_public_id() -> uuid.UUID:
 
 
 def crockford(identifier: uuid.UUID) -> str:
-    """The 26 characters of a UUID in Crockford's base 32 (the text form of a ULID): letters and digits only."""
+    """The 26 characters of a UUID in Crockford's base 32 (the text form of a ULID).
+
+    Letters and digits only.
+    """
     number = identifier.int
     digits = []
     for _ in range(26):

@@ -1,9 +1,11 @@
 """The request's door into a broker's scope."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
+from brokers.hosts import admitted_host
+from brokers.models import Broker
 from brokers.queries import broker_id_of_host
 from brokers.scope import broker_scope
 
@@ -11,15 +13,48 @@ from brokers.scope import broker_scope
 class BrokerScopeMiddleware:
     """Enters the scope of the broker whose host was asked, before session and authentication read anything.
 
-    Streaming answers run after this returns: they enter the scope again inside their generator.
+    A host of nobody, or of a broker that is not active, is answered 404 without a template: there is no brand
+    to show. Streaming answers run after this returns, so the scope is entered again around every chunk.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        broker_id = broker_id_of_host(request.get_host())
+        # Not get_host(): it would refuse the hosts that only the database knows.
+        host = request._get_raw_host()  # type: ignore[attr-defined]
+        broker_id = broker_id_of_host(host)
         if broker_id is None:
-            raise Http404
-        with broker_scope(broker_id):
-            return self.get_response(request)
+            return _nobody_here()
+        with broker_scope(broker_id), admitted_host(host.lower().rpartition(":")[0] or host.lower()):
+            broker = Broker.objects.filter(is_active=True).first()
+            if broker is None:
+                return _nobody_here()
+            request.broker = broker  # type: ignore[attr-defined]
+            response = self.get_response(request)
+        if isinstance(response, StreamingHttpResponse):
+            response.streaming_content = chunks_in_scope(broker_id, response.streaming_content)  # type: ignore[arg-type]
+        return response
+
+
+def chunks_in_scope(broker_id: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Pass chunks on, each made inside the scope; between two of them the server's thread is in none."""
+    with broker_scope(broker_id):
+        iterator = iter(chunks)
+    try:
+        while True:
+            with broker_scope(broker_id):
+                try:
+                    chunk = next(iterator)
+                except StopIteration:
+                    return
+            yield chunk
+    finally:
+        close = getattr(iterator, "close", None)
+        if close is not None:
+            with broker_scope(broker_id):
+                close()
+
+
+def _nobody_here() -> HttpResponse:
+    return HttpResponse("Not found\n", status=404, content_type="text/plain")

@@ -1,7 +1,7 @@
 """The broker in whose name the current request, task or command works.
 
-One door each for request (by host), task (broker id in the message) and command enters the scope; everything below
-reads it. Without a scope the application raises `NoBrokerScope` and raw SQL sees no tenant rows at all.
+One door each for request (by host), task (broker id in the message) and command enters the scope; everything
+below reads it. Without a scope the application raises `NoBrokerScope` and raw SQL sees no tenant rows at all.
 """
 
 from collections.abc import Iterator

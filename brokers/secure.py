@@ -1,7 +1,7 @@
 """Puts the declaration of `brokers.fence` into the database. Idempotent: what stands already is left alone.
 
-Statements that lock a table (policies, triggers, keys) are sent only where something is missing, so a repeat on a
-running system waits for nobody.
+Statements that lock a table (policies, triggers, keys) are sent only where something is missing, so a repeat
+on a running system waits for nobody.
 """
 
 from typing import Any
@@ -17,7 +17,8 @@ FUNCTIONS = (
     """
     CREATE OR REPLACE FUNCTION public.refuse_change_of_history() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'insufficient_privilege';
+        RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE =
+        'insufficient_privilege';
     END $$
     """,
     # The names are qualified: a temporary table of the same name would be found first.
@@ -43,14 +44,14 @@ FUNCTION_NAMES = ("refuse_change_of_history", "require_balanced_entries")
 
 
 class FenceIncomplete(RuntimeError):
-    """The database holds something the declaration does not know, or the other way round; or the role is unfit."""
+    """Database and declaration differ in their tables, or the application role is unfit."""
 
 
 def secure_database(cursor: Any, app_role: str) -> int:
     """Apply the declaration inside the caller's transaction; returns the number of tables.
 
-    Raises `FenceIncomplete` for a table (or view) that is not declared, a declared one that is missing, and an
-    application role that owns tables or may bypass row-level security.
+    Raises `FenceIncomplete` for a table (or view) that is not declared, a declared one that is missing, and
+    an application role that owns tables or may bypass row-level security.
     """
     tables = declared_tables()
     _require_complete(cursor, set(tables))
@@ -69,7 +70,8 @@ def secure_database(cursor: Any, app_role: str) -> int:
 
 
 def _require_complete(cursor: Any, declared: set[str]) -> None:
-    # Partitions are reached through their parent only; views would run with their owner's eyes, so they count too.
+    # Partitions are reached through their parent only; views would run with their owner's eyes, so they count
+    # too.
     cursor.execute(
         "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
         " AND relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT relispartition"
@@ -82,12 +84,15 @@ def _require_complete(cursor: Any, declared: set[str]) -> None:
 
 
 def _require_plain_role(cursor: Any, role: str) -> None:
-    cursor.execute("SELECT rolsuper OR rolbypassrls OR rolreplication FROM pg_roles WHERE rolname = %s", [role])
+    cursor.execute(
+        "SELECT rolsuper OR rolbypassrls OR rolreplication FROM pg_roles WHERE rolname = %s", [role]
+    )
     row = cursor.fetchone()
     if row is None:
         raise FenceIncomplete(f"role {role} does not exist")
     cursor.execute(
-        "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND pg_has_role(%s, relowner, 'MEMBER')",
+        "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+        " AND pg_has_role(%s, relowner, 'MEMBER')",
         [role],
     )
     if row[0] or cursor.fetchone()[0]:
@@ -111,7 +116,8 @@ def _grant(cursor: Any, table: Table, role: str) -> None:
     cursor.execute(f"REVOKE ALL ON TABLE {_quoted(table.name)} FROM PUBLIC, {role}")
     cursor.execute(f"GRANT {', '.join(table.privileges)} ON TABLE {_quoted(table.name)} TO {role}")
     cursor.execute(
-        "SELECT sequence.relname FROM pg_depend JOIN pg_class sequence ON sequence.oid = objid AND relkind = 'S'"
+        "SELECT sequence.relname FROM pg_depend JOIN pg_class sequence"
+        " ON sequence.oid = objid AND relkind = 'S'"
         " WHERE classid = 'pg_class'::regclass AND refobjid = %s::regclass AND deptype IN ('a', 'i')",
         [_quoted(table.name)],
     )
@@ -125,11 +131,15 @@ def _fence(cursor: Any, table: Table) -> None:
     if table.policy is None:
         return
     name = _quoted(table.name)
-    cursor.execute("SELECT relrowsecurity AND relforcerowsecurity FROM pg_class WHERE oid = %s::regclass", [name])
+    cursor.execute(
+        "SELECT relrowsecurity AND relforcerowsecurity FROM pg_class WHERE oid = %s::regclass", [name]
+    )
     if not cursor.fetchone()[0]:
         cursor.execute(f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY")
         cursor.execute(f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY")
-    if _policies(cursor, table.name) == [(POLICY, "ALL", True, ["public"], _stored(table.policy), _stored(table.policy))]:
+    if _policies(cursor, table.name) == [
+        (POLICY, "ALL", True, ["public"], _stored(table.policy), _stored(table.policy))
+    ]:
         return
     for policy, *_ in _policies(cursor, table.name):
         cursor.execute(f"DROP POLICY {_quoted(policy)} ON {name}")
@@ -166,7 +176,8 @@ def _require_balance(cursor: Any) -> None:
 
 def _ensure_trigger(cursor: Any, table: str, trigger: str, event: str, function: str) -> None:
     cursor.execute(
-        "SELECT tgenabled = 'A' FROM pg_trigger WHERE tgrelid = %s::regclass AND tgname = %s", [_quoted(table), trigger]
+        "SELECT tgenabled = 'A' FROM pg_trigger WHERE tgrelid = %s::regclass AND tgname = %s",
+        [_quoted(table), trigger],
     )
     found = cursor.fetchone()
     if found is None:
@@ -181,17 +192,23 @@ def _ensure_trigger(cursor: Any, table: str, trigger: str, event: str, function:
 def _extend(cursor: Any, table: str, extension: ThirdParty) -> None:
     name = _quoted(table)
     cursor.execute(
-        "SELECT 1 FROM pg_attribute WHERE attrelid = %s::regclass AND attname = 'broker_id' AND NOT attisdropped", [name]
+        "SELECT 1 FROM pg_attribute"
+        " WHERE attrelid = %s::regclass AND attname = 'broker_id' AND NOT attisdropped",
+        [name],
     )
     if cursor.fetchone() is None:
         cursor.execute(f"ALTER TABLE {name} ADD COLUMN broker_id bigint NOT NULL DEFAULT {SCOPE}")
         cursor.execute(f"CREATE INDEX {_quoted(f'{table}_broker')} ON {name} (broker_id)")
     if extension.is_referenced and not _constraint_exists(cursor, table, f"{table}_tenant_key"):
-        cursor.execute(f"ALTER TABLE {name} ADD CONSTRAINT {_quoted(f'{table}_tenant_key')} UNIQUE (broker_id, id)")
+        cursor.execute(
+            f"ALTER TABLE {name} ADD CONSTRAINT {_quoted(f'{table}_tenant_key')} UNIQUE (broker_id, id)"
+        )
     for column, target in extension.references.items():
         _tie(cursor, table, column, target)
     for index, columns in extension.unique.items():
-        cursor.execute("SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND indexname = %s", [index])
+        cursor.execute(
+            "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND indexname = %s", [index]
+        )
         found = cursor.fetchone()
         if found is None or "(broker_id, " not in found[0]:
             cursor.execute(f"DROP INDEX IF EXISTS {_quoted(index)}")
@@ -203,8 +220,9 @@ def _tie(cursor: Any, table: str, column: str, target: str) -> None:
     name, constraint = _quoted(table), f"{table}_{column}_ref"
     if not _constraint_exists(cursor, table, constraint):
         cursor.execute(
-            f"ALTER TABLE {name} ADD CONSTRAINT {_quoted(constraint)} FOREIGN KEY (broker_id, {_quoted(column)})"
-            f" REFERENCES {_quoted(target)} (broker_id, id) DEFERRABLE INITIALLY DEFERRED"
+            f"ALTER TABLE {name} ADD CONSTRAINT {_quoted(constraint)}"
+            f" FOREIGN KEY (broker_id, {_quoted(column)}) REFERENCES {_quoted(target)} (broker_id, id)"
+            " DEFERRABLE INITIALLY DEFERRED"
         )
     cursor.execute(
         "SELECT conname FROM pg_constraint JOIN pg_attribute ON attrelid = conrelid AND attnum = conkey[1]"
@@ -217,7 +235,8 @@ def _tie(cursor: Any, table: str, column: str, target: str) -> None:
 
 def _constraint_exists(cursor: Any, table: str, constraint: str) -> bool:
     cursor.execute(
-        "SELECT 1 FROM pg_constraint WHERE conrelid = %s::regclass AND conname = %s", [_quoted(table), constraint]
+        "SELECT 1 FROM pg_constraint WHERE conrelid = %s::regclass AND conname = %s",
+        [_quoted(table), constraint],
     )
     return cursor.fetchone() is not None
 

@@ -1,4 +1,7 @@
-"""Base classes of every table that belongs to a broker: the application's fence (the database's is row-level security)."""
+"""Base classes of every table that belongs to a broker.
+
+The application's fence (the database's is row-level security).
+"""
 
 from collections.abc import Iterable
 from typing import Any, ClassVar, TypeVar
@@ -29,7 +32,10 @@ class TenantQuerySet(models.QuerySet[M]):
 
 
 class TenantManager(models.Manager.from_queryset(TenantQuerySet)[M]):  # type: ignore[misc]
-    """The only manager of a tenant model, related objects included. Raises `NoBrokerScope` outside a scope."""
+    """The only manager of a tenant model, related objects included.
+
+    Raises `NoBrokerScope` outside a scope.
+    """
 
     use_in_migrations = False
 
@@ -41,8 +47,8 @@ class TenantManager(models.Manager.from_queryset(TenantQuerySet)[M]):  # type: i
 class TenantModelBase(ModelBase):
     """Adds to every concrete tenant model what `DESIGN` asks of all of them.
 
-    `UNIQUE (broker_id, id)`, the target of composite references; one `TenantReference` per foreign key; and the scoped
-    manager for related access too.
+    `UNIQUE (broker_id, id)`, the target of composite references; one `TenantReference` per foreign key; and
+    the scoped manager for related access too.
     """
 
     def __new__(mcs, name: str, bases: tuple[type, ...], attrs: dict[str, Any], **kwargs: Any) -> Any:
@@ -57,7 +63,9 @@ class TenantModelBase(ModelBase):
         ]
         for field in options.local_fields:
             if isinstance(field, TenantForeignKey | TenantOneToOneField):
-                constraints.append(TenantReference(name=_identifier(table, f"{field.name}_ref"), field=field.name))
+                constraints.append(
+                    TenantReference(name=_identifier(table, f"{field.name}_ref"), field=field.name)
+                )
         options.constraints = constraints
         options.original_attrs["constraints"] = constraints
         options.base_manager_name = "objects"
@@ -92,7 +100,10 @@ class TenantModel(models.Model, metaclass=TenantModelBase):
 
 
 class HistoryModel(TenantModel):
-    """An append-only row: corrections are new rows. The database refuses changes too (privileges, then triggers)."""
+    """An append-only row.
+
+    Corrections are new rows. The database refuses changes too (privileges, then triggers).
+    """
 
     append_only = True
 

@@ -1,8 +1,9 @@
 """People and accounts that tests start from.
 
-Alice manages and Bob invests at broker A; Charlie, at broker B, must see nothing of it: he is an investor, a manager
-and an administrator there. Brokers and host names are the owner's to write, so they are committed over the owner's
-connection, once per database; all else is written as the application role, in the test's own transaction.
+Alice manages and Bob invests at broker A; Charlie, at broker B, must see nothing of it: he is an investor, a
+manager and an administrator there. Brokers and host names are the owner's to write, so they are committed
+over the owner's connection, once per database; all else is written as the application role, in the test's own
+transaction.
 """
 
 import os
@@ -49,7 +50,7 @@ def broker_called(slug: str, *, host: str | None = None, is_platform: bool = Fal
 
 
 def person(email: str, *roles: Role, password: str = PASSWORD, **fields: Any) -> User:
-    """Somebody at the broker in scope, an investor unless other roles are named; the e-mail address is verified."""
+    """Somebody at the broker in scope, an investor unless roles are named; e-mail verified."""
     from allauth.account.models import EmailAddress
 
     user = User.objects.create_user(email, password, **fields)
@@ -61,10 +62,13 @@ def person(email: str, *roles: Role, password: str = PASSWORD, **fields: Any) ->
 def trading_server(name: str = "Server", **fields: Any) -> TradingServer:
     """A server row that nothing answers for, with a group of each purpose in USD (2 digits)."""
     server = TradingServer.objects.create(
-        **{"name": name, "host": "127.0.0.1", "port": 1, "manager_login": 1, "manager_password": "secret"} | fields
+        **{"name": name, "host": "127.0.0.1", "port": 1, "manager_login": 1, "manager_password": "secret"}
+        | fields
     )
     TradingGroup.objects.bulk_create(
-        TradingGroup(server=server, name=f"{purpose}\\USD", purpose=purpose, currency="USD", currency_digits=2)
+        TradingGroup(
+            server=server, name=f"{purpose}\\USD", purpose=purpose, currency="USD", currency_digits=2
+        )
         for purpose in TradingGroup.Purpose.values
     )
     return server
@@ -87,38 +91,93 @@ class Pool:
 
 
 def pool(
-    *, manager: Manager, income_account: PersonalAccount, investor: User, personal_account: PersonalAccount, login: int
+    *,
+    manager: Manager,
+    income_account: PersonalAccount,
+    investor: User,
+    personal_account: PersonalAccount,
+    login: int,
 ) -> Pool:
-    """Open public offer at 20 % flat; the investor put in 1,000.00 at price 1. Books and server know nothing of it."""
+    """Open public offer at 20 % flat; the investor put in 1,000.00 at price 1.
+
+    Books and server know nothing of it.
+    """
     money = {"currency_digits": 2}
     account = PammAccount.objects.create(
-        manager=manager, income_account=income_account, server=income_account.server, login=login, currency="USD",
-        name=f"Pool {login}", state=PammAccount.State.ACTIVE, units=Decimal(1000), last_equity=Decimal(1000),
-        last_priced_at=JOINED, **money,
-    )  # fmt: skip
+        manager=manager,
+        income_account=income_account,
+        server=income_account.server,
+        login=login,
+        currency="USD",
+        name=f"Pool {login}",
+        state=PammAccount.State.ACTIVE,
+        units=Decimal(1000),
+        last_equity=Decimal(1000),
+        last_priced_at=JOINED,
+        **money,
+    )
     offer = Offer.objects.create(account=account, name="Standard", state=Offer.State.OPEN)
     terms = Terms.objects.create(
-        offer=offer, version=1, performance_schedule=FLAT_TWENTY, minimum_first=100, minimum_further=50,
+        offer=offer,
+        version=1,
+        performance_schedule=FLAT_TWENTY,
+        minimum_first=100,
+        minimum_further=50,
         minimum_remaining=50,
-    )  # fmt: skip
+    )
     point = PricePoint.objects.create(
-        account=account, series=1, sequence=1, flow_sequence=1, priced_at=JOINED, server_balance=0, server_equity=0, server_credit=0,
-        server_margin=0, owed=0, incoming=0, trading_result=0, equity=0, units=0, price_equity=1, price_units=1,
-        price=1, **money,
-    )  # fmt: skip
+        account=account,
+        series=1,
+        sequence=1,
+        flow_sequence=1,
+        priced_at=JOINED,
+        server_balance=0,
+        server_equity=0,
+        server_credit=0,
+        server_margin=0,
+        owed=0,
+        incoming=0,
+        trading_result=0,
+        equity=0,
+        units=0,
+        price_equity=1,
+        price_units=1,
+        price=1,
+        **money,
+    )
     interval = Interval.objects.create(
-        account=account, terms=terms, anchor_at=JOINED, starts_at=JOINED, ends_at=datetime(2026, 2, 1, tzinfo=UTC),
+        account=account,
+        terms=terms,
+        anchor_at=JOINED,
+        starts_at=JOINED,
+        ends_at=datetime(2026, 2, 1, tzinfo=UTC),
         opening=point,
-    )  # fmt: skip
+    )
     investment = Investment.objects.create(
-        account=account, owner=investor, personal_account=personal_account, terms=terms, series=1, joined=point,
-        state=Investment.State.ACTIVE, joined_at=JOINED, units=1000, lowest_units=1000, lowest_units_number=1,
-        high_water_mark=1000, interval=interval, paid_in=1000,
-    )  # fmt: skip
+        account=account,
+        owner=investor,
+        personal_account=personal_account,
+        terms=terms,
+        series=1,
+        joined=point,
+        state=Investment.State.ACTIVE,
+        joined_at=JOINED,
+        units=1000,
+        lowest_units=1000,
+        lowest_units_number=1,
+        high_water_mark=1000,
+        interval=interval,
+        paid_in=1000,
+    )
     UnitEntry.objects.create(
-        account=account, investment=investment, price_point=point, kind=UnitEntry.Kind.DEPOSIT, units=1000,
-        amount=1000, **money,
-    )  # fmt: skip
+        account=account,
+        investment=investment,
+        price_point=point,
+        kind=UnitEntry.Kind.DEPOSIT,
+        units=1000,
+        amount=1000,
+        **money,
+    )
     return Pool(account, offer, terms, investment)
 
 
@@ -149,22 +208,37 @@ def alice_bob_charlie() -> AliceBobCharlie:
         bob = person("bob@example.com")
         bob_account = personal_account(bob, server, 5001)
         alice_pool = pool(
-            manager=alice_manager, income_account=personal_account(alice, server, 5000), investor=bob,
-            personal_account=bob_account, login=9000,
-        )  # fmt: skip
+            manager=alice_manager,
+            income_account=personal_account(alice, server, 5000),
+            investor=bob,
+            personal_account=bob_account,
+            login=9000,
+        )
     with broker_scope(beta.pk):
         server = trading_server()
         charlie = person("charlie@example.com", Role.INVESTOR, Role.MANAGER, Role.ADMIN)
         charlie_manager = Manager.objects.create(user=charlie, display_name="Charlie")
         charlie_account = personal_account(charlie, server, 5000)
         charlie_pool = pool(
-            manager=charlie_manager, income_account=charlie_account, investor=charlie,
-            personal_account=charlie_account, login=9000,
-        )  # fmt: skip
+            manager=charlie_manager,
+            income_account=charlie_account,
+            investor=charlie,
+            personal_account=charlie_account,
+            login=9000,
+        )
     return AliceBobCharlie(
-        alpha, beta, alice, alice_manager, bob, bob_account, alice_pool, charlie, charlie_manager, charlie_account,
+        alpha,
+        beta,
+        alice,
+        alice_manager,
+        bob,
+        bob_account,
+        alice_pool,
+        charlie,
+        charlie_manager,
+        charlie_account,
         charlie_pool,
-    )  # fmt: skip
+    )
 
 
 def _insert(cursor: Any, row: models.Model) -> int:

@@ -1,8 +1,9 @@
-"""Django's PostgreSQL backend, with the broker in scope set on the session before each statement that needs it.
+"""Django's PostgreSQL backend, with the broker in scope set on the session before what it sends.
 
-The setting `app.broker` is what the row-level security policies read. It is session-wide (never SET LOCAL) and sent
-only when the session holds another value, or when what it holds is unknown: a new connection, or any rollback, which
-silently restores an older value. Inside an aborted transaction only rollbacks may be sent, so none is preceded by it.
+The setting `app.broker` is what the row-level security policies read. It is session-wide (never SET LOCAL)
+and sent only when the session holds another value, or when what it holds is unknown: a new connection, or any
+rollback, which silently restores an older value. Inside an aborted transaction only rollbacks may be sent, so
+none is preceded by it.
 """
 
 from typing import Any
@@ -25,6 +26,16 @@ class ScopedConnection(psycopg2.extensions.connection):
         # psycopg2 ignores a class-wide factory when Django passes its own arguments; name it each time.
         kwargs.setdefault("cursor_factory", self.cursor_factory or ScopedCursor)
         return super().cursor(*args, **kwargs)
+
+    def commit(self) -> None:
+        # COMMIT of an aborted transaction is a rollback without a word; one that fails (a deferred key) is
+        # one too.
+        before = self.session_broker
+        self.session_broker = _UNKNOWN
+        aborted = self.info.transaction_status == psycopg2.extensions.TRANSACTION_STATUS_INERROR
+        super().commit()
+        if not aborted:
+            self.session_broker = before
 
     def rollback(self) -> None:
         self.session_broker = _UNKNOWN
@@ -56,11 +67,20 @@ class ScopedCursor(psycopg2.extensions.cursor):
         connection.session_broker = broker_id
 
     def execute(self, query: str | bytes | Composable, vars: Any = None) -> None:
-        if _is_rollback(query):
+        if self._makes_session_unknown(query):
             self.connection.session_broker = _UNKNOWN
             return super().execute(query, vars)
         self._enter_scope()
         return super().execute(query, vars)
+
+    def _makes_session_unknown(self, query: str | bytes | Composable) -> bool:
+        """Whether a statement may put back an older setting.
+
+        Any rollback, also inside an aborted transaction.
+        """
+        text = query.as_string(self) if isinstance(query, Composable) else query
+        first_word = (text if isinstance(text, str) else text.decode()).lstrip()[:8].upper()
+        return first_word.startswith(("ROLLBACK", "ABORT", "COMMIT", "END", "RESET", "DISCARD"))
 
     def executemany(self, query: str | bytes | Composable, vars_list: Any) -> None:
         self._enter_scope()
@@ -81,11 +101,6 @@ class ScopedCursor(psycopg2.extensions.cursor):
     def copy_to(self, *args: Any, **kwargs: Any) -> None:
         self._enter_scope()
         return super().copy_to(*args, **kwargs)
-
-
-def _is_rollback(query: object) -> bool:
-    text = query if isinstance(query, str) else query.decode() if isinstance(query, bytes) else ""
-    return text.lstrip()[:8].upper() == "ROLLBACK"
 
 
 class DatabaseWrapper(base.DatabaseWrapper):

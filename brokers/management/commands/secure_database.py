@@ -14,7 +14,9 @@ class Command(BaseCommand):
     help = "Grant the application role what it needs, and put every table behind its policy. Safe to repeat."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--app-role", default=settings.DATABASE_APP_ROLE, help="role of web, worker and beat")
+        parser.add_argument(
+            "--app-role", default=settings.DATABASE_APP_ROLE, help="role of web, worker and beat"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

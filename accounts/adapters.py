@@ -1,0 +1,84 @@
+"""How allauth works at a broker.
+
+Addresses folded, secrets encrypted, locks and names of the broker in scope.
+"""
+
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User, fold_email
+from accounts.queries import is_staff_member
+from accounts.services import accept_visitor
+from brokers.encryption import decrypt, encrypt
+from brokers.queries import broker_in_scope
+from brokers.scope import current_broker_id
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    """Sign-up makes investors; failures count per broker and account."""
+
+    error_messages = DefaultAccountAdapter.error_messages | {
+        "email_password_mismatch": _("The e-mail address or the password is not correct."),
+        "too_many_login_attempts": _("Too many failed attempts. Try again in %(minutes)d minutes.")
+        % {"minutes": settings.LOCK_OUT_MINUTES},
+    }
+
+    def clean_email(self, email: str) -> str:
+        return fold_email(super().clean_email(email))
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return not broker_in_scope().is_platform
+
+    def save_user(self, request: HttpRequest, user: Any, form: Any, commit: bool = True) -> User:
+        visitor: User = super().save_user(request, user, form, commit=False)
+        return accept_visitor(visitor) if commit else visitor
+
+    def is_safe_url(self, url: str) -> bool:
+        """Only this host: allauth would also follow to the hosts of other brokers."""
+        request = self.request
+        return url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure())
+
+    def get_from_email(self) -> str:
+        return broker_in_scope().email_sender or settings.DEFAULT_FROM_EMAIL
+
+    def format_email_subject(self, subject: str) -> str:
+        return f"{broker_in_scope().name}: {subject}"
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        # allauth takes the host; a broker may answer on several, and each would have a count of its own.
+        return f"{current_broker_id()}:email:{fold_email(credentials.get('email', ''))}"
+
+
+class SecondFactorAdapter(DefaultMFAAdapter):
+    """Secrets leave the process encrypted; staff keep at least one factor."""
+
+    def encrypt(self, text: str) -> str:
+        return encrypt(text)
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return decrypt(encrypted_text)
+
+    def get_totp_issuer(self) -> str:
+        return broker_in_scope().name
+
+    def _get_site_name(self) -> str:
+        return broker_in_scope().name
+
+    def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
+        """Staff may replace a factor by adding another first, never be without."""
+        user = authenticator.user
+        if not isinstance(user, User) or not is_staff_member(user):
+            return True
+        others = Authenticator.objects.filter(user_id=user.pk, type__in=FACTORS).exclude(pk=authenticator.pk)
+        return authenticator.type not in FACTORS or others.exists()
+
+
+#: What counts as a second factor; recovery codes only stand in for one.
+FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)

@@ -1,0 +1,101 @@
+"""Staff reach nothing without the second factor."""
+
+from collections.abc import Callable
+
+from allauth.account.internal.flows.login import get_authentication_records, record_authentication
+from allauth.mfa.models import Authenticator
+from allauth.mfa.signals import authenticator_added
+from django.dispatch import receiver
+from django.http import HttpRequest, HttpResponseBase, HttpResponseForbidden, JsonResponse
+from django.shortcuts import redirect
+from django.urls import Resolver404, resolve
+from django.utils.translation import gettext as _
+
+from accounts.adapters import FACTORS
+from accounts.models import User
+from accounts.queries import is_staff_member
+
+#: What leads to a second factor, or out.
+OPEN_VIEWS = frozenset(
+    {
+        "mfa_index",
+        "mfa_activate_totp",
+        "mfa_add_webauthn",
+        "account_login",
+        "account_logout",
+        "account_reauthenticate",
+        "account_email",
+        "account_email_verification_sent",
+        "account_confirm_email",
+        "brokers:brand-stylesheet",
+        "brokers:choose-theme",
+    }
+)
+
+
+class SecondFactorMiddleware:
+    """Sends staff to enrolment until the second factor was used in *this* session.
+
+    That a factor exists is not enough: a session opened with the password alone, before the enrolment, would
+    pass.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        user = request.user
+        if not isinstance(user, User) or not is_staff_member(user) or passed_second_factor(request, user):
+            return self.get_response(request)
+        if _view_name(request) in OPEN_VIEWS:
+            return self.get_response(request)
+        return _refused(request, user)
+
+
+def passed_second_factor(request: HttpRequest, user: User) -> bool:
+    """Whether this session was opened, or later confirmed, with a factor that the person still has."""
+    used = {
+        record.get("id") for record in get_authentication_records(request, user) if record["method"] == "mfa"
+    }
+    return bool(used) and Authenticator.objects.filter(user=user, pk__in=used).exists()
+
+
+def has_second_factor(user: User) -> bool:
+    return Authenticator.objects.filter(user=user, type__in=FACTORS).exists()
+
+
+@receiver(authenticator_added)
+def enrolment_counts_as_use(
+    sender: object, request: HttpRequest, user: User, authenticator: Authenticator, **kwargs: object
+) -> None:
+    """Whoever has just enrolled a factor has shown it."""
+    if authenticator.type in FACTORS:
+        record_authentication(request, user, "mfa", id=authenticator.pk, type=authenticator.type)
+
+
+def _view_name(request: HttpRequest) -> str:
+    try:
+        return resolve(request.path_info).view_name
+    except Resolver404:
+        return ""
+
+
+def _refused(request: HttpRequest, user: User) -> HttpResponseBase:
+    if request.path.startswith("/api/"):
+        problem = {
+            "type": "about:blank",
+            "title": _("Sign in with your second factor."),
+            "status": 403,
+            "code": "second_factor_required",
+            "request_id": getattr(request, "request_id", None),
+        }
+        return JsonResponse(problem, status=403, content_type="application/problem+json")
+    if request.headers.get("HX-Request") == "true":
+        return HttpResponseForbidden(headers={"HX-Redirect": "/"})
+    if has_second_factor(user):
+        # Opened before the factor existed: sign in again, this time with it.
+        from django.contrib.auth import logout
+
+        logout(request)
+        return redirect("account_login")
+    return redirect("mfa_activate_totp")
