@@ -79,15 +79,17 @@ def test_production_with_a_missing_or_unsafe_value_does_not_start(
     [
         ["-c", "import pamm_platform.wsgi"],
         ["-m", "celery", "--app=pamm_platform", "worker", "--pool=solo", "--without-mingle"],
-        ["-m", "celery", "--app=pamm_platform", "beat", "--schedule=/dev/null", "--pidfile="],
+        ["-m", "celery", "--app=pamm_platform", "beat", "--pidfile=", "--schedule={schedule}"],
     ],
     ids=["web", "worker", "beat"],
 )
 def test_process_under_the_owner_role_does_not_start(
-    deployment: dict[str, str], program: list[str], test_databases: TestDatabases
+    deployment: dict[str, str], program: list[str], test_databases: TestDatabases, tmp_path: Path
 ) -> None:
+    # beat removes a schedule file it cannot read and writes another: it must never be given a device.
+    arguments = [argument.format(schedule=tmp_path / "schedule") for argument in program]
     with test_databases.clone() as name:
-        refused = run(program, deployment | {"DATABASE_URL": test_databases.services.owner_url(name)})
+        refused = run(arguments, deployment | {"DATABASE_URL": test_databases.services.owner_url(name)})
     assert refused.returncode != 0
     assert "pamm_owner bypasses row-level security and owns tables" in refused.stderr
 
