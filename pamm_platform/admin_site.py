@@ -1,0 +1,256 @@
+"""The broker's back office: one Django admin site, branded and scoped per request by the host that was asked.
+
+Closed by default: only models registered with `back_office` have pages, and only people with a role of the
+broker's staff get in. They sign in at the cabinet's own door, so the second factor cannot be gone round here.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from csp.decorators import csp_replace
+from django.conf import settings
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.contrib.auth.views import LogoutView, redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, resolve_url
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from unfold.settings import CONFIG_DEFAULTS
+from unfold.sites import UnfoldAdminSite
+
+from accounts.models import STAFF_ROLES
+from accounts.queries import user_roles
+from pamm_platform.templatetags.figures import when
+from rollover.queries import BrokerHealth, broker_health
+
+# Alpine evaluates expressions and unfold writes inline styles; nothing outside this path may.
+CONTENT_POLICY = {
+    "default-src": [SELF],
+    "script-src": [SELF, UNSAFE_EVAL, UNSAFE_INLINE],
+    "style-src": [SELF, UNSAFE_INLINE],
+    "img-src": [SELF, "data:"],
+    "font-src": [SELF],
+    "connect-src": [SELF],
+    "object-src": [NONE],
+    "base-uri": [SELF],
+    "form-action": [SELF],
+    "frame-ancestors": [NONE],
+}
+
+UNFOLD_COLOURS: dict[str, dict[str, str]] = CONFIG_DEFAULTS["COLORS"]
+
+_HEX_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+_WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
+# How much white or black is mixed into the brand's colour for each step of the palette.
+_PALETTE = {
+    "50": (_WHITE, 0.95),
+    "100": (_WHITE, 0.88),
+    "200": (_WHITE, 0.75),
+    "300": (_WHITE, 0.55),
+    "400": (_WHITE, 0.3),
+    "500": (_WHITE, 0.12),
+    "600": (_BLACK, 0.0),
+    "700": (_BLACK, 0.15),
+    "800": (_BLACK, 0.32),
+    "900": (_BLACK, 0.48),
+    "950": (_BLACK, 0.65),
+}
+
+
+class BackOfficeSite(UnfoldAdminSite):
+    """The site behind `/admin/` of every broker."""
+
+    index_template = "admin/dashboard.html"
+    enable_nav_sidebar = True
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        return bool(user_roles(request.user) & STAFF_ROLES)
+
+    def admin_view(
+        self, view: Callable[..., HttpResponse], cacheable: bool = False
+    ) -> Callable[..., HttpResponse]:
+        return csp_replace(CONTENT_POLICY)(super().admin_view(view, cacheable))  # type: ignore[arg-type, return-value]
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """No door of its own: visitors go to the cabinet's sign-in, customers learn nothing."""
+        next_page = request.GET.get(REDIRECT_FIELD_NAME) or reverse("admin:index")
+        if not request.user.is_authenticated:
+            return redirect_to_login(next_page, resolve_url(settings.LOGIN_URL))
+        if not self.has_permission(request):
+            raise PermissionDenied
+        return redirect("admin:index")
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return LogoutView.as_view(next_page="/")(request)
+
+    def password_change(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return redirect("account_change_password")
+
+    def password_change_done(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return redirect("account_change_password")
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        return super().index(request, {"tiles": _tiles(broker_health()), **(extra_context or {})})
+
+    def get_sidebar_list(self, request: HttpRequest) -> list[dict[str, Any]]:
+        """The site's own grouping of whatever this person may see."""
+        visible = {
+            f"{app['app_label']}.{model['object_name']}": model
+            for app in self.get_app_list(request)
+            for model in app["models"]
+        }
+        groups = []
+        for title, entries in _navigation():
+            items = [
+                {
+                    "title": visible[label]["name"],
+                    "icon": icon,
+                    "link": visible[label]["admin_url"],
+                    "active": request.path.startswith(visible[label]["admin_url"]),
+                    "has_permission": True,
+                }
+                for label, icon in entries
+                if label in visible and visible[label]["admin_url"]
+            ]
+            if items:
+                groups.append({"title": title, "separator": True, "items": items})
+        return groups
+
+
+def _tiles(health: BrokerHealth) -> list[dict[str, object]]:
+    def tile(
+        label: str, figure: object, model: str, icon: str, query: str = "", note: str = ""
+    ) -> dict[str, object]:
+        address = reverse(f"admin:{model}_changelist")
+        return {"label": label, "figure": figure, "url": f"{address}{query}", "icon": icon, "note": note}
+
+    awaiting = health.requests_awaiting_broker + health.requests_awaiting_manager
+    return [
+        tile(
+            _("Last rollover completed"),
+            when(health.last_completed_at),
+            "rollover_rollover",
+            "sync",
+            note=_("Next at %(moment)s") % {"moment": f"{health.next_scheduled_at:%H:%M}"}
+            if health.next_scheduled_at
+            else _("None is scheduled"),
+        ),
+        tile(
+            _("Accounts held"),
+            health.held_accounts,
+            "accounts_pammaccount",
+            "lock",
+            "?is_held__exact=1",
+            _("of %(active)d active accounts") % {"active": health.active_accounts},
+        ),
+        tile(
+            _("Requests to approve"),
+            awaiting,
+            "investing_request",
+            "inbox",
+            "?state__exact=pending",
+            _("%(ours)d for the broker, %(theirs)d for managers; %(confirmed)d confirmed")
+            % {
+                "ours": health.requests_awaiting_broker,
+                "theirs": health.requests_awaiting_manager,
+                "confirmed": health.requests_confirmed,
+            },
+        ),
+        tile(
+            _("Transfers without an answer"),
+            health.transfers_unknown,
+            "transfers_leg",
+            "help",
+            "?state__exact=unknown",
+            _("%(open)d operations under way") % {"open": health.transfers_open},
+        ),
+        tile(
+            _("Rollovers under way"),
+            health.open_rollovers,
+            "rollover_rollover",
+            "hourglass",
+            "?state__exact=due",
+        ),
+    ]
+
+
+def _navigation() -> list[tuple[str, list[tuple[str, str]]]]:
+    return [
+        (
+            _("Business"),
+            [
+                ("accounts.PammAccount", "account_balance"),
+                ("investing.Request", "inbox"),
+                ("rollover.Rollover", "sync"),
+                ("allocation.Investment", "savings"),
+                ("offers.Offer", "sell"),
+                ("offers.Terms", "gavel"),
+            ],
+        ),
+        (
+            _("Money"),
+            [
+                ("transfers.Transfer", "swap_horiz"),
+                ("transfers.Leg", "arrow_right_alt"),
+                ("fees.Charge", "receipt_long"),
+                ("ledger.LedgerAccount", "menu_book"),
+                ("ledger.Entry", "list_alt"),
+                ("ledger.Posting", "balance"),
+                ("allocation.UnitEntry", "toll"),
+                ("allocation.PricePoint", "show_chart"),
+                ("rollover.CountedDeal", "candlestick_chart"),
+            ],
+        ),
+        (
+            _("People"),
+            [
+                ("accounts.User", "group"),
+                ("accounts.Manager", "badge"),
+                ("accounts.PersonalAccount", "wallet"),
+                ("accounts.HouseAccount", "home_work"),
+            ],
+        ),
+        (
+            _("Broker"),
+            [
+                ("brokers.Broker", "tune"),
+                ("rollover.Schedule", "schedule"),
+                ("trading.TradingServer", "dns"),
+                ("outbox.Event", "notifications"),
+                ("admin.LogEntry", "history"),
+            ],
+        ),
+    ]
+
+
+def brand_name(request: HttpRequest) -> str:
+    """Name of the broker that was asked."""
+    return request.broker.name  # type: ignore[attr-defined, no-any-return]
+
+
+def brand_colours(request: HttpRequest) -> dict[str, dict[str, str]]:
+    """Unfold's palette with the broker's own colour as the primary one."""
+    colours: dict[str, dict[str, str]] = {name: dict(steps) for name, steps in UNFOLD_COLOURS.items()}
+    colour: str = request.broker.primary_colour  # type: ignore[attr-defined]
+    # It is written into a style sheet: anything but a plain colour stays out.
+    if _HEX_COLOUR.fullmatch(colour):
+        colours["primary"] = {step: _mixed(colour, other, part) for step, (other, part) in _PALETTE.items()}
+    return colours
+
+
+def _mixed(colour: str, other: tuple[int, int, int], part: float) -> str:
+    own = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return "#" + "".join(
+        f"{round(mine * (1 - part) + theirs * part):02x}" for mine, theirs in zip(own, other, strict=True)
+    )
+
+
+back_office = BackOfficeSite(name="admin")
