@@ -156,6 +156,7 @@ class UnitEntry(HistoryModel):
         WITHDRAWAL = "withdrawal", _("Withdrawal")
         CLOSE = "close", _("Close")
         PERFORMANCE_FEE = "performance_fee", _("Performance fee")
+        EARLY_EXIT_FEE = "early_exit_fee", _("Early exit fee")
         WIPE_OUT = "wipe_out", _("Wiped out")
 
     public_id = PublicIdField()

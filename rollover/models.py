@@ -41,6 +41,7 @@ class Rollover(TenantModel):
     ordered_by = TenantForeignKey("accounts.User", related_name="+", null=True, blank=True)
     ordered_at = models.DateTimeField()
     state = models.CharField(max_length=10, choices=State, default=State.DUE)
+    dispatched_at = models.DateTimeField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     lease_holder = models.CharField(max_length=80, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)

@@ -1,5 +1,17 @@
-"""Investor pages of investing."""
+"""Pages of requests."""
+
+from django.urls import path
+
+from investing.web import investor
 
 app_name = "investing"
 
-urlpatterns: list[object] = []
+urlpatterns = [
+    path("requests/", investor.requests_page, name="requests"),
+    path("requests.csv", investor.requests_csv, name="requests-csv"),
+    path("requests/<uuid:public_id>/", investor.request_page, name="request"),
+    path("requests/<uuid:public_id>/cancel/", investor.cancel_page, name="cancel"),
+    path("investments/<uuid:public_id>/withdraw/", investor.withdraw_page, name="withdraw"),
+    path("investments/<uuid:public_id>/close/", investor.close_page, name="close"),
+    path("investments/<uuid:public_id>/deposit/", investor.deposit_page, name="deposit"),
+]

@@ -146,6 +146,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "dispatch-due-rollovers": {"task": "rollover.tasks.dispatch_due_rollovers_task", "schedule": 5.0},
+    "tend-transfers": {"task": "rollover.tasks.tend_transfers_task", "schedule": 20.0},
 }
 
 # A balance operation without an answer is looked up at once, but sent again only after this long: longer than

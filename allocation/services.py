@@ -1,0 +1,346 @@
+"""The only code that changes units: price points, and the book of one account at one rollover.
+
+Everything a rollover does to the units of an account is collected in a `UnitBook` and written with a constant number
+of statements, however many investments it touches.
+"""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, tzinfo
+from decimal import Decimal
+
+from django.db import connection, transaction
+
+from accounts.models import PammAccount
+from allocation.calc.price import Price, price_of
+from allocation.calc.units import (
+    RoundingExchange,
+    pool_equity,
+    rounding_exchange,
+    units_for_deposit,
+    units_for_redemption,
+    value,
+)
+from allocation.errors import BookOutsideTransaction, MoreUnitsThanHeld
+from allocation.models import Interval, Investment, PricePoint, UnitEntry
+from brokers.scope import current_broker_id
+from fees.calc.intervals import TradingInterval, advance, ends_at
+from money.exact import ZERO, exact_sum
+from offers.models import Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the trading server said of one account at one instant, and what was under way (amounts in its currency)."""
+
+    at: datetime
+    balance: Decimal
+    equity: Decimal
+    credit: Decimal
+    margin: Decimal
+    withdrawable: Decimal
+    owed: Decimal
+    incoming: Decimal
+    trading_result: Decimal
+    has_open_positions: bool
+
+    @property
+    def pool_equity(self) -> Decimal:
+        return pool_equity(equity=self.equity, credit=self.credit, owed=self.owed, incoming=self.incoming)
+
+    @property
+    def floating(self) -> Decimal:
+        return exact_sum((self.equity, -self.balance, -self.credit))
+
+
+def last_price(account: PammAccount) -> Price:
+    """The price of the account's last rollover, exact; 1 before the first of a series."""
+    return Price(account.last_price_equity, account.last_price_units)
+
+
+def record_price_point(account: PammAccount, snapshot: Snapshot, *, moves_money: bool) -> PricePoint:
+    """Extend the price series by one rollover, in the caller's transaction. The account's row must be locked."""
+    _require_transaction()
+    price = price_of(snapshot.pool_equity, account.units, last_price(account))
+    account.sequence += 1
+    account.flow_sequence += moves_money
+    point: PricePoint = PricePoint.objects.create(
+        account=account,
+        series=account.series,
+        sequence=account.sequence,
+        flow_sequence=account.flow_sequence,
+        moves_money=moves_money,
+        priced_at=snapshot.at,
+        server_balance=snapshot.balance,
+        server_equity=snapshot.equity,
+        server_credit=snapshot.credit,
+        server_margin=snapshot.margin,
+        owed=snapshot.owed,
+        incoming=snapshot.incoming,
+        trading_result=snapshot.trading_result,
+        equity=snapshot.pool_equity,
+        units=account.units,
+        price_equity=price.equity,
+        price_units=price.units,
+        price=price.rounded(),
+        currency_digits=account.currency_digits,
+    )
+    return point
+
+
+@dataclass
+class UnitBook:
+    """Units issued and redeemed at one price point of an account, collected and then written together.
+
+    The investments given to it are changed in memory; `write` stores them. Values are in the account's currency.
+    """
+
+    account: PammAccount
+    point: PricePoint
+    entries: list[UnitEntry] = field(default_factory=list)
+    touched: dict[int, Investment] = field(default_factory=dict)
+    units: Decimal = ZERO
+    paid_in: Decimal = ZERO
+    paid_out: Decimal = ZERO
+    rounding: Decimal = ZERO
+
+    def __post_init__(self) -> None:
+        self.units = self.account.units
+
+    @property
+    def price(self) -> Price:
+        return Price(self.point.price_equity, self.point.price_units)
+
+    @property
+    def digits(self) -> int:
+        return self.account.currency_digits
+
+    def value_of(self, investment: Investment) -> Decimal:
+        return value(investment.units, self.price, self.digits)
+
+    def issue(self, investment: Investment, amount: Decimal, *, source: uuid.UUID) -> UnitEntry:
+        """Units for a deposit. Raises `PriceIsZero`."""
+        issued = units_for_deposit(amount, self.price)
+        entry = self._enter(investment, UnitEntry.Kind.DEPOSIT, issued, amount, source)
+        investment.paid_in = exact_sum((investment.paid_in, amount))
+        self.paid_in = exact_sum((self.paid_in, amount))
+        if investment.state == Investment.State.PENDING:
+            investment.state = Investment.State.ACTIVE
+            investment.joined = self.point
+            investment.joined_at = self.point.priced_at
+        return entry
+
+    def redeem(
+        self, investment: Investment, amount: Decimal, kind: UnitEntry.Kind, *, source: uuid.UUID | None = None
+    ) -> UnitEntry:
+        """Units for a payment or a fee out of the pool. Raises `PriceIsZero`."""
+        redeemed = units_for_redemption(amount, self.price, investment.units)
+        entry = self._enter(investment, kind, -redeemed, -amount, source)
+        self._record_paid(investment, kind, amount)
+        return entry
+
+    def close(
+        self,
+        investment: Investment,
+        paid: Decimal,
+        *,
+        worth: Decimal,
+        units_before: Decimal,
+        source: uuid.UUID | None,
+    ) -> UnitEntry:
+        """Redeem all units that the fees of the close have left, for `paid`.
+
+        `worth` is the whole value the close exchanged, its fees included, for `units_before`: what that cost or gained
+        the pool by rounding goes to the account's rounding exchange.
+        """
+        entry = self._enter(investment, UnitEntry.Kind.CLOSE, -investment.units, -paid, source)
+        self._record_paid(investment, UnitEntry.Kind.CLOSE, paid)
+        exchange = self._exchange(worth, units_before)
+        self.rounding = exact_sum((self.rounding, exchange.amount))
+        self.account.rounding_carried = exchange.carried
+        investment.state = Investment.State.CLOSED
+        investment.closed_at = self.point.priced_at
+        investment.end_reason = Investment.EndReason.OWNER
+        investment.high_water_mark = ZERO
+        investment.performance_carried = ZERO
+        return entry
+
+    def touch(self, investment: Investment) -> None:
+        """Store the investment's mark and carried fraction though its units did not change."""
+        self.touched[investment.pk] = investment
+
+    @property
+    def equity_after(self) -> Decimal:
+        """The pool's equity once all that was decided here has moved."""
+        return exact_sum((self.point.equity, self.paid_in, -self.paid_out, self.rounding))
+
+    def write(self) -> None:
+        """Store entries, investments and the account's figures, in the caller's transaction."""
+        _require_transaction()
+        UnitEntry.objects.bulk_create(self.entries)
+        _update_investments(list(self.touched.values()))
+        self.account.units = self.units
+        self.account.last_priced_at = self.point.priced_at
+        self.account.last_equity = self.equity_after
+        self.account.last_price_equity = self.point.price_equity
+        self.account.last_price_units = self.point.price_units
+        self.account.save()
+
+    def _exchange(self, worth: Decimal, units: Decimal) -> RoundingExchange:
+        return rounding_exchange(
+            carried=self.account.rounding_carried, paid=worth, units=units, price=self.price, digits=self.digits
+        )
+
+    def _enter(
+        self, investment: Investment, kind: UnitEntry.Kind, units: Decimal, amount: Decimal, source: uuid.UUID | None
+    ) -> UnitEntry:
+        if exact_sum((investment.units, units)) < 0:
+            raise MoreUnitsThanHeld(str(investment.public_id))
+        if units < 0 and investment.interval is not None:
+            _note_lowest(investment, exact_sum((investment.units, units)))
+        investment.units = exact_sum((investment.units, units))
+        self.units = exact_sum((self.units, units))
+        entry = UnitEntry(
+            account=self.account, investment=investment, price_point=self.point, kind=kind, units=units,
+            amount=amount, currency_digits=self.digits, source=source,
+        )  # fmt: skip
+        self.entries.append(entry)
+        self.touch(investment)
+        return entry
+
+    def _record_paid(self, investment: Investment, kind: UnitEntry.Kind, amount: Decimal) -> None:
+        self.paid_out = exact_sum((self.paid_out, amount))
+        if kind in (UnitEntry.Kind.WITHDRAWAL, UnitEntry.Kind.CLOSE):
+            investment.paid_out = exact_sum((investment.paid_out, amount))
+        else:
+            investment.fees_paid = exact_sum((investment.fees_paid, amount))
+
+
+def lock_in_ends_at(investment: Investment) -> datetime | None:
+    """When the lock-in of its terms ends; None where there is none."""
+    if investment.terms is None or not investment.terms.lock_in_days or investment.joined_at is None:
+        return None
+    return investment.joined_at + timedelta(days=investment.terms.lock_in_days)
+
+
+def lowest_units_of(investment: Investment) -> Decimal:
+    """Fewest units held since the present interval's start or joining: what a net-worth tier is measured by."""
+    interval = investment.interval
+    if interval is None or investment.lowest_units_number != interval.number:
+        return investment.units
+    return min(investment.lowest_units, investment.units)
+
+
+def _note_lowest(investment: Investment, units: Decimal) -> None:
+    interval = investment.interval
+    if interval is None:
+        return
+    investment.lowest_units = min(lowest_units_of(investment), units)
+    investment.lowest_units_number = interval.number
+
+
+def note_units_before_deposit(investment: Investment) -> None:
+    """Late money buys no tier: what was held before a further deposit stays the interval's fewest."""
+    _note_lowest(investment, investment.units)
+
+
+def join_interval(investment: Investment, point: PricePoint, zone: tzinfo) -> None:
+    """Put an investment that has just joined into the interval of its terms; one row serves all with the same start."""
+    terms = investment.terms
+    if terms is None:
+        return
+    shared = terms.interval_anchor == Terms.IntervalAnchor.CALENDAR and terms.interval_unit != "rollovers"
+    existing = Interval.objects.filter(account_id=point.account_id, terms=terms)
+    interval = existing.first() if shared else existing.filter(anchor_at=point.priced_at).first()
+    if interval is None:
+        rule = trading_interval(terms)
+        interval = Interval.objects.create(
+            account_id=point.account_id,
+            terms=terms,
+            anchor_at=point.priced_at,
+            starts_at=point.priced_at,
+            ends_at=ends_at(rule, point.priced_at, zone),
+            ends_after_sequence=point.flow_sequence + rule.count if rule.unit == "rollovers" else None,
+            opening=point,
+        )
+    investment.interval = interval
+    investment.lowest_units = investment.units
+    investment.lowest_units_number = interval.number
+
+
+def advance_intervals(intervals: Sequence[Interval], point: PricePoint, zone: tzinfo) -> None:
+    """Begin the next interval of each, at this rollover. Several missed ends count once."""
+    for interval in intervals:
+        rule = trading_interval(interval.terms)
+        interval.starts_at = point.priced_at
+        interval.opening = point
+        interval.number += 1
+        if rule.unit == "rollovers":
+            interval.ends_after_sequence = point.flow_sequence + rule.count
+        else:
+            interval.ends_at = advance(rule, interval.anchor_at, point.priced_at, zone)[1]
+    if intervals:
+        Interval.objects.bulk_update(
+            intervals, ["starts_at", "opening", "number", "ends_at", "ends_after_sequence"]
+        )
+
+
+def trading_interval(terms: Terms) -> TradingInterval:
+    return TradingInterval(terms.interval_unit, terms.interval_count, terms.interval_anchor)  # type: ignore[arg-type]
+
+
+def cancel_series(account: PammAccount, point: PricePoint) -> int:
+    """A wiped-out pool: redeem every unit for nothing and end every investment. Returns how many there were."""
+    _require_transaction()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO allocation_unitentry (broker_id, public_id, account_id, investment_id, price_point_id, kind,
+                                              units, amount, currency_digits, source, recorded_at)
+            SELECT broker_id, uuidv7(), account_id, id, %s, 'wipe_out', -units, 0, %s, NULL, now()
+              FROM allocation_investment
+             WHERE broker_id = %s AND account_id = %s AND state = 'active' AND units > 0
+            """,
+            [point.pk, account.currency_digits, current_broker_id(), account.pk],
+        )
+        cancelled = cursor.rowcount
+    Investment.objects.filter(account=account, state=Investment.State.ACTIVE).update(
+        state=Investment.State.CLOSED,
+        closed_at=point.priced_at,
+        end_reason=Investment.EndReason.WIPED_OUT,
+        units=0,
+        high_water_mark=0,
+        performance_carried=0,
+    )
+    account.units = ZERO
+    account.rounding_carried = ZERO
+    return cancelled
+
+
+def _update_investments(investments: Iterable[Investment]) -> None:
+    rows = list(investments)
+    if not rows:
+        return
+    columns = (
+        ("units", "numeric"), ("high_water_mark", "numeric"), ("performance_carried", "numeric"),
+        ("lowest_units", "numeric"), ("lowest_units_number", "integer"), ("paid_in", "numeric"),
+        ("paid_out", "numeric"), ("fees_paid", "numeric"), ("state", "text"), ("end_reason", "text"),
+        ("joined_at", "timestamptz"), ("closed_at", "timestamptz"), ("joined_id", "bigint"),
+        ("interval_id", "bigint"),
+    )  # fmt: skip
+    names = ", ".join(name for name, _ in columns)
+    arrays = ", ".join(f"%s::{kind}[]" for _, kind in columns)
+    assignments = ", ".join(f"{name} = v.{name}" for name, _ in columns)
+    values = [[getattr(row, name) for row in rows] for name, _ in columns]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE allocation_investment i SET {assignments}"  # noqa: S608
+            f" FROM unnest(%s::bigint[], {arrays}) AS v(id, {names}) WHERE i.broker_id = %s AND i.id = v.id",
+            [[row.pk for row in rows], *values, current_broker_id()],
+        )
+
+
+def _require_transaction() -> None:
+    if not transaction.get_connection().in_atomic_block:
+        raise BookOutsideTransaction

@@ -1,0 +1,164 @@
+"""What an investor has: the portfolio, one investment, and the files of both."""
+
+import csv
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET
+
+from accounts.models import User
+from allocation.models import Investment, UnitEntry
+from allocation.web.live import live_answer, live_piece
+from allocation.web.portfolio import Portfolio, portfolio_of
+from allocation.web.timeline import timeline_of
+from brokers.scope import broker_scope, current_broker_id
+from fees.queries import figures_of
+from investing.models import Request
+from investing.queries import get_investment_for, withdrawal_terms
+from investing.web.schedule import next_rollover_at
+from offers.queries import terms_in_words
+
+ROWS_AT_ONCE = 500
+
+
+@login_required
+@require_GET
+def portfolio_page(request: HttpRequest) -> HttpResponse:
+    """All investments with totals by currency; the figures refresh themselves."""
+    portfolio = portfolio_of(_person(request))
+    piece = live_piece(request, **_portfolio_piece(portfolio))
+    return render(request, "allocation/portfolio.html", {"portfolio": portfolio, "piece": piece})
+
+
+@login_required
+@require_GET
+def portfolio_figures(request: HttpRequest) -> HttpResponse:
+    """The part of the portfolio that moves, for polling."""
+    return live_answer(request, **_portfolio_piece(portfolio_of(_person(request))))
+
+
+@login_required
+@require_GET
+def investment_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """One investment: value, accrued fee, net, and everything that happened to it."""
+    investment = get_investment_for(_person(request), public_id)
+    account = investment.account
+    terms = investment.terms
+    context = {
+        "investment": investment,
+        "account": account,
+        "offer": terms.offer if terms else None,
+        "terms": terms,
+        "terms_in_words": terms_in_words(terms) if terms else [],
+        "timeline": timeline_of(investment),
+        "series_url": reverse("track_record_api:price-series", args=[account.public_id]),
+        "is_active": investment.state == Investment.State.ACTIVE,
+        "piece": live_piece(request, **_investment_piece(investment)),
+    }
+    return render(request, "allocation/investment.html", context)
+
+
+@login_required
+@require_GET
+def investment_figures(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """The part of an investment that moves, for polling."""
+    return live_answer(request, **_investment_piece(get_investment_for(_person(request), public_id)))
+
+
+@login_required
+@require_GET
+def entries_csv(request: HttpRequest) -> StreamingHttpResponse:
+    """Every movement of units of the person's investments, as a file; amounts with a point, times in UTC."""
+    broker_id, owner_id = current_broker_id(), _person(request).pk
+    response = StreamingHttpResponse(_entry_lines(broker_id, owner_id), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = 'attachment; filename="entries.csv"'
+    return response
+
+
+class _Line:
+    """What `csv` writes to: gives each line back."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def _entry_lines(broker_id: int, owner_id: int) -> Iterator[str]:
+    """Lines of the file. The scope is entered anew for every batch: this runs after the request has left its own."""
+    writer = csv.writer(_Line())
+    yield writer.writerow(
+        ["time", "account", "investment", "kind", "amount", "currency", "units", "price_per_unit", "request"]
+    )
+    last = 0
+    while True:
+        with broker_scope(broker_id):
+            rows = list(
+                UnitEntry.objects.filter(investment__owner=owner_id, pk__gt=last)
+                .select_related("account", "investment", "price_point")
+                .order_by("pk")[:ROWS_AT_ONCE]
+            )
+        if not rows:
+            return
+        last = rows[-1].pk
+        for row in rows:
+            yield writer.writerow(_csv_row(row))
+
+
+def _csv_row(entry: UnitEntry) -> list[str]:
+    account = entry.account
+    return [
+        entry.price_point.priced_at.isoformat(),
+        _harmless(account.name),
+        str(entry.investment.public_id),
+        entry.kind,
+        format(round(entry.amount, entry.currency_digits), "f"),
+        account.currency,
+        format(entry.units, "f"),
+        format(entry.price_point.price, "f"),
+        str(entry.source or ""),
+    ]
+
+
+def _harmless(text: str) -> str:
+    """A name that a spreadsheet does not take for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t") else text
+
+
+def _portfolio_piece(portfolio: Portfolio) -> dict[str, Any]:
+    return {
+        "template": "allocation/portfolio_figures.html",
+        "context": {"portfolio": portfolio},
+        "url": reverse("allocation:portfolio-figures"),
+        "element_id": "portfolio-figures",
+    }
+
+
+def _investment_piece(investment: Investment) -> dict[str, Any]:
+    open_requests = Request.objects.filter(investment=investment, state__in=Request.OPEN_STATES).order_by("id")
+    is_active = investment.state == Investment.State.ACTIVE
+    return {
+        "template": "allocation/investment_figures.html",
+        "context": {
+            "investment": investment,
+            "account": investment.account,
+            "figures": figures_of([investment])[investment.pk],
+            "open_requests": list(open_requests),
+            "room": withdrawal_terms(investment) if is_active else None,
+            "next_rollover_at": next_rollover_at(),
+            "is_active": is_active,
+            "fee_explanation": _("What closing the investment would charge now. Charged at the end of the interval."),
+        },
+        "url": reverse("allocation:investment-figures", args=[investment.public_id]),
+        "element_id": "investment-figures",
+    }
+
+
+def _person(request: HttpRequest) -> User:
+    """The signed-in person of a page that asks for one."""
+    assert isinstance(request.user, User)
+    return request.user

@@ -1,0 +1,41 @@
+"""A piece of a page that keeps itself up to date: polled with its ETag, sent again only when it reads differently."""
+
+import hashlib
+import json
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.utils.cache import patch_cache_control
+
+POLL_SECONDS = 10
+
+
+def live_piece(request: HttpRequest, template: str, context: dict[str, Any], *, url: str, element_id: str) -> str:
+    """HTML of the piece inside the element that polls `url` for its next version."""
+    inner = render_to_string(template, context, request)
+    wrapper = {
+        "inner": inner,
+        "url": url,
+        "element_id": element_id,
+        "seconds": POLL_SECONDS,
+        "headers": json.dumps({"If-None-Match": _etag(inner)}),
+    }
+    return render_to_string("components/live.html", wrapper)
+
+
+def live_answer(request: HttpRequest, template: str, context: dict[str, Any], *, url: str, element_id: str) -> HttpResponse:
+    """Answer to a poll: 304 while the piece reads the same."""
+    inner = render_to_string(template, context, request)
+    etag = _etag(inner)
+    if request.headers.get("If-None-Match") == etag:
+        response = HttpResponse(status=304)
+    else:
+        response = HttpResponse(live_piece(request, template, context, url=url, element_id=element_id))
+    response["ETag"] = etag
+    patch_cache_control(response, private=True, no_store=True)
+    return response
+
+
+def _etag(inner: str) -> str:
+    return f'"{hashlib.sha256(inner.encode()).hexdigest()[:24]}"'

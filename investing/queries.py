@@ -1,0 +1,166 @@
+"""Reads of requests: whose they are, who may decide them, and what an investment could pay now."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.models import STAFF_ROLES, PammAccount, Role, User
+from accounts.queries import has_role
+from allocation.calc.units import values
+from allocation.models import Investment
+from allocation.services import last_price, lock_in_ends_at
+from brokers.errors import NotFound
+from fees.queries import fee_basis, with_figures
+from fees.services import available, minimum_remaining
+from investing.models import Request
+from money.exact import ZERO, exact_sum
+from offers.models import Offer
+
+DECIDING_ROLES = (Role.ADMIN, Role.DEALER)
+
+
+def requests_of(user: User) -> QuerySet[Request]:
+    """Requests for this person's own investments, latest first."""
+    return _with_relations().filter(investment__owner=user).order_by("-id")
+
+
+def requests_of_manager(user: User) -> QuerySet[Request]:
+    """Requests on accounts this person manages, latest first."""
+    return _with_relations().filter(account__manager__user=user).order_by("-id")
+
+
+def requests_awaiting_approval(user: User) -> QuerySet[Request]:
+    """Pending requests this person may decide, oldest first: dealers all, managers those their offers leave to them."""
+    pending = _with_relations().filter(state=Request.State.PENDING).order_by("id")
+    if has_role(user, *DECIDING_ROLES):
+        return pending
+    return pending.filter(
+        account__manager__user=user, investment__terms__offer__approval=Offer.Approval.MANAGER
+    ).exclude(investment__owner=user)
+
+
+def may_decide(user: User, request: Request) -> bool:
+    return requests_awaiting_approval(user).filter(pk=request.pk).exists()
+
+
+def get_request_for(user: User, public_id: uuid.UUID) -> Request:
+    """A request of this person's own, of an account he manages, or any for the broker's staff. Raises `NotFound`."""
+    visible = Q(investment__owner=user) | Q(account__manager__user=user)
+    if has_role(user, *STAFF_ROLES):
+        visible = Q()
+    request = _with_relations().filter(visible, public_id=public_id).first()
+    if request is None:
+        raise NotFound
+    return request
+
+
+def get_investment_for(user: User, public_id: uuid.UUID) -> Investment:
+    """This person's own investment, with all that its figures need. Raises `NotFound`."""
+    investment = with_figures(Investment.objects.filter(owner=user, public_id=public_id)).first()
+    if investment is None:
+        raise NotFound
+    return investment
+
+
+def open_requests(account: PammAccount, owner: User) -> QuerySet[Request]:
+    return Request.objects.filter(
+        account=account, investment__owner=owner, state__in=Request.OPEN_STATES
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawalTerms:
+    """What the withdraw and close forms show, at the last rollover's price; the executing one's decides.
+
+    `available` is the largest part that can be taken while the investment goes on; `closing_pays` is value less fee.
+    """
+
+    value: Decimal
+    accrued_fee: Decimal
+    available: Decimal
+    closing_pays: Decimal
+    minimum_remaining: Decimal
+    lock_in_ends_at: datetime | None
+    open_withdrawals: Decimal
+
+
+def withdrawal_terms(investment: Investment) -> WithdrawalTerms:
+    """Two queries at most, where the investment came `with_figures`."""
+    digits = investment.account.currency_digits
+    basis = fee_basis(investment, last_price(investment.account), digits, timezone.now())
+    room = available(investment, basis, digits)
+    promised = Request.objects.filter(
+        investment=investment, kind=Request.Kind.WITHDRAWAL, state__in=Request.OPEN_STATES
+    ).aggregate(total=Sum("amount"))["total"]
+    return WithdrawalTerms(
+        value=basis.value,
+        accrued_fee=basis.value - room.closing,
+        available=room.part,
+        closing_pays=room.closing,
+        minimum_remaining=minimum_remaining(investment),
+        lock_in_ends_at=lock_in_ends_at(investment),
+        open_withdrawals=promised or ZERO,
+    )
+
+
+def capacity_used(offer: Offer, *, leaving_out: Request | None = None) -> Decimal:
+    """What its investments are worth at the last price, with all deposits that are still to come. Three queries."""
+    price, digits = last_price(offer.account), offer.account.currency_digits
+    units = list(
+        Investment.objects.filter(terms__offer=offer, state=Investment.State.ACTIVE).values_list("units", flat=True)
+    )
+    coming = Request.objects.filter(
+        investment__terms__offer=offer, kind=Request.Kind.DEPOSIT, state__in=Request.OPEN_STATES
+    )
+    if leaving_out is not None:
+        coming = coming.exclude(pk=leaving_out.pk)
+    promised = coming.aggregate(total=Sum("amount"))["total"] or ZERO
+    return exact_sum((*values(units, price, digits), promised))
+
+
+def investors_of(offer: Offer) -> set[int]:
+    """Owners of its investments that are active or still to be funded."""
+    living = (Investment.State.ACTIVE, Investment.State.PENDING)
+    return set(Investment.objects.filter(terms__offer=offer, state__in=living).values_list("owner_id", flat=True))
+
+
+def waiting_reason(request: Request) -> str:
+    """Why a request has not been executed yet, in plain words; empty for one that has ended."""
+    if request.state == Request.State.PENDING:
+        return _("Waits for approval.")
+    if request.state not in (Request.State.CONFIRMED, Request.State.COLLECTING):
+        return ""
+    reasons = {
+        "positions_open": _("Waits until the manager has closed the open positions: yours are the last units."),
+        "free_margin": _("Waits until the account has enough free margin to pay you."),
+        "under_water": _("Waits: the account is worth nothing while its positions are open."),
+        "own_capital_missing": _("Waits until the manager's own capital has arrived."),
+        "quiet_window": _("Waits: prices around the trading server's day change are not fair to those who stay."),
+        "no_live_price": _("Waits until every open position has a live price."),
+        "account_held": _("Waits: the broker is checking the account."),
+        "transfer_under_way": _("Waits for the trading server to confirm the movement of the money."),
+        "remainder": _("Waits one rollover: a remainder in the account is cleared first."),
+    }
+    return reasons.get(request.reason_code, _("Waits for the next rollover."))
+
+
+
+
+def own_capital_present(account_reference: OuterRef) -> Exists:
+    """Condition: the account's own capital is invested, or on its way in at this rollover."""
+    own = Investment.objects.filter(account=account_reference, is_own_capital=True)
+    return Exists(
+        own.filter(
+            Q(state=Investment.State.ACTIVE, units__gt=0)
+            | Q(requests__state=Request.State.COLLECTING, requests__kind=Request.Kind.DEPOSIT)
+        )
+    )
+
+
+def _with_relations() -> QuerySet[Request]:
+    return Request.objects.select_related("investment__owner", "investment__terms__offer", "account__manager")

@@ -1,0 +1,25 @@
+"""Writes of `investing`: one business action per function."""
+
+from investing.services.accounts import open_pamm_account
+from investing.services.requests import (
+    cancel_request,
+    confirm_request,
+    expire_requests,
+    reject_request,
+    request_close,
+    request_first_deposit,
+    request_further_deposit,
+    request_withdrawal,
+)
+
+__all__ = [
+    "cancel_request",
+    "confirm_request",
+    "expire_requests",
+    "open_pamm_account",
+    "reject_request",
+    "request_close",
+    "request_first_deposit",
+    "request_further_deposit",
+    "request_withdrawal",
+]

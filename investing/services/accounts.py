@@ -1,0 +1,156 @@
+"""Opening PAMM accounts."""
+
+import secrets
+import string
+from decimal import Decimal
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from accounts.models import HouseAccount, Manager, PammAccount, PersonalAccount, User
+from allocation.models import Investment
+from brokers.errors import NotAllowed, NotFound
+from investing.amounts import require_amount
+from investing.errors import (
+    CurrencyDiffers,
+    IdempotencyKeyReused,
+    NotInThisCurrency,
+    OverPersonalBalance,
+    OwnCapitalTooSmall,
+    TradingServerRefused,
+    TradingServerUnavailable,
+)
+from investing.models import Request
+from investing.services.money_at_server import free_money_of
+from outbox.services import record_event
+from trading.gateway import Account, GatewayError
+from trading.gateways import gateway_for
+from trading.models import TradingGroup
+
+
+def open_pamm_account(
+    *,
+    manager: Manager,
+    income_account: PersonalAccount,
+    name: str,
+    own_capital: Decimal,
+    by: User,
+    idempotency_key: str,
+    description: str = "",
+    minimum_own_capital: Decimal | None = None,
+    leverage: int = 100,
+    disclosure: str = PammAccount.Disclosure.HIDDEN,
+) -> PammAccount:
+    """Open an account on the trading server, in the currency of `income_account`, and order its own capital.
+
+    The own capital is the manager's own investment, free of fees, executed at the next rollover. The same key answers
+    the account it opened first; an opening that was cut off is taken up again by it. Raises `NotAllowed`, `NotFound`,
+    `CurrencyDiffers`, `NotInThisCurrency`, `OwnCapitalTooSmall`, `OverPersonalBalance`, `TradingServerRefused`,
+    `TradingServerUnavailable` and those of `require_amount`.
+    """
+    if manager.user_id != by.pk:
+        raise NotAllowed
+    if income_account.user_id != by.pk:
+        raise NotFound
+    minimum = own_capital if minimum_own_capital is None else minimum_own_capital
+    digits, currency = income_account.currency_digits, income_account.currency
+    require_amount(own_capital, currency=currency, digits=digits)
+    require_amount(minimum, currency=currency, digits=digits)
+    if own_capital < minimum:
+        raise OwnCapitalTooSmall(field="own_capital", minimum=minimum, currency=currency)
+    group = _group_for(income_account)
+    draft = PammAccount(
+        manager=manager, income_account=income_account, server=income_account.server, name=name,
+        description=description, minimum_own_capital=minimum, leverage=leverage, disclosure=disclosure,
+        currency=currency, currency_digits=digits, opening_key=idempotency_key,
+    )  # fmt: skip
+    account = _draft(draft)
+    if account.state != PammAccount.State.DRAFT:
+        return account
+    free = free_money_of(income_account)
+    if own_capital > free:
+        raise OverPersonalBalance(
+            field="own_capital", login=income_account.login, available=free, currency=currency
+        )
+    login = _open_on_server(account, group)
+    return _activate(account, login, own_capital, by)
+
+
+def _group_for(income_account: PersonalAccount) -> TradingGroup:
+    group = TradingGroup.objects.filter(
+        server=income_account.server, purpose=TradingGroup.Purpose.PAMM, currency=income_account.currency
+    ).first()
+    rounding = HouseAccount.objects.filter(
+        server=income_account.server,
+        purpose=HouseAccount.Purpose.ROUNDING,
+        currency=income_account.currency,
+    )
+    if group is None or not rounding.exists():
+        raise NotInThisCurrency(field="income_account", currency=income_account.currency)
+    if group.currency_digits != income_account.currency_digits:
+        raise CurrencyDiffers(
+            field="income_account", personal=income_account.currency, pamm=group.currency
+        )
+    return group
+
+
+def _draft(draft: PammAccount) -> PammAccount:
+    """The account row of this order: written now, or by an earlier attempt with the same key."""
+    try:
+        with transaction.atomic():
+            draft.save()
+    except IntegrityError:
+        earlier: PammAccount = PammAccount.objects.select_related("server").get(
+            manager=draft.manager, opening_key=draft.opening_key
+        )
+        if (earlier.name, earlier.income_account_id) != (draft.name, draft.income_account_id):
+            raise IdempotencyKeyReused from None
+        return earlier
+    return draft
+
+
+def _open_on_server(account: PammAccount, group: TradingGroup) -> int:
+    """Login of the new account. Its password is never used: managers trade with one they set on the server."""
+    gateway = gateway_for(account.server)
+    try:
+        opened = gateway.create_account(
+            group=group.name, name=account.name[:127], leverage=account.leverage, password=_password(),
+            investor_password=_password(), comment=str(account.public_id)[:31],
+        )  # fmt: skip
+    except GatewayError:
+        raise TradingServerUnavailable from None
+    if not isinstance(opened, Account):
+        raise TradingServerRefused
+    return opened.login
+
+
+def _activate(account: PammAccount, login: int, own_capital: Decimal, by: User) -> PammAccount:
+    with transaction.atomic():
+        locked: PammAccount = PammAccount.objects.select_for_update().get(pk=account.pk)
+        if locked.state != PammAccount.State.DRAFT:
+            return locked
+        locked.login = login
+        locked.state = PammAccount.State.ACTIVE
+        locked.save()
+        investment = Investment.objects.create(
+            account=locked, owner=by, personal_account_id=locked.income_account_id, is_own_capital=True,
+            series=locked.series,
+        )  # fmt: skip
+        now = timezone.now()
+        request = Request.objects.create(
+            investment=investment, account=locked, kind=Request.Kind.DEPOSIT, amount=own_capital,
+            currency=locked.currency, currency_digits=locked.currency_digits, state=Request.State.CONFIRMED,
+            idempotency_key=f"own-capital-{locked.public_id}", created_by=by, created_at=now, confirmed_at=now,
+        )  # fmt: skip
+        record_event("account_opened", subject=locked.public_id, login=login, own_capital=str(own_capital))
+        record_event("request_created", subject=request.public_id, kind=request.kind, amount=str(own_capital))
+    return locked
+
+
+def _password() -> str:
+    """16 characters with all four kinds that trading servers ask for."""
+    kinds = (string.ascii_lowercase, string.ascii_uppercase, string.digits, "!#%*+-?@")
+    characters = [secrets.choice(kind) for kind in kinds]
+    characters += [secrets.choice("".join(kinds)) for _ in range(12)]
+    secrets.SystemRandom().shuffle(characters)
+    return "".join(characters)

@@ -1,0 +1,70 @@
+"""What an investor types about an investment he has, and how a refusal comes back to the field at fault."""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.utils.formats import number_format
+from django.utils.translation import gettext_lazy as _
+
+from allocation.models import Investment
+from brokers.errors import Refusal
+
+_GROUPED = re.compile(r"\d{1,3}(?:[,\u00a0\u202f' ]\d{3})+(?:\.\d+)?")
+
+
+class MoneyField(forms.DecimalField):
+    """An amount as people type it: `5,000.00` and `5 000` are five thousand. Digits and sign are the services' rules."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        attributes = {"class": "form-control", "inputmode": "decimal", "autocomplete": "off"}
+        super().__init__(max_digits=28, widget=forms.TextInput(attrs=attributes), **kwargs)
+
+    def to_python(self, value: Any) -> Decimal | None:
+        if isinstance(value, str) and _GROUPED.fullmatch(value.strip()):
+            value = re.sub(r"[^\d.]", "", value)
+        return super().to_python(value)
+
+
+class DepositForm(forms.Form):
+    """More money into an investment."""
+
+    amount = MoneyField(label=_("Amount"))
+
+
+class WithdrawalForm(forms.Form):
+    """An amount out of an investment, net of fees."""
+
+    amount = MoneyField(label=_("Amount you want to receive"))
+    close_if_below_minimum = forms.BooleanField(
+        label=_("Close the investment if too little would remain"), required=False,
+        widget=forms.CheckboxInput(attrs={"class": "form-check-input"}),
+    )  # fmt: skip
+
+
+def amount_form(form_class: type[forms.Form], data: Mapping[str, Any] | None, investment: Investment) -> forms.Form:
+    """A form whose amount is described to screen readers by its hint."""
+    form = form_class(data)
+    form.fields["amount"].widget.attrs["aria-describedby"] = "amount-hint"
+    return form
+
+
+def add_refusal(form: forms.Form, refusal: Refusal) -> None:
+    """Show a service's refusal at the field at fault, or above the form."""
+    field = refusal.field if refusal.field in form.fields else None
+    form.add_error(field, forms.ValidationError(message_of(refusal), refusal.code))
+
+
+def message_of(refusal: Refusal) -> str:
+    """The refusal's message with its amounts written as amounts, without the zeros of their columns."""
+    written = {
+        name: _written(value) if isinstance(value, Decimal) else value for name, value in refusal.fields.items()
+    }
+    return str(refusal.message).format(**written)
+
+
+def _written(number: Decimal) -> str:
+    decimals = max(-int(number.normalize().as_tuple().exponent), 0)
+    return number_format(number, decimal_pos=2 if 0 < decimals < 2 else decimals, force_grouping=True)

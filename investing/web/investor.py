@@ -1,0 +1,348 @@
+"""An investor's requests: list, one of them, taking it back, and asking for money in or out."""
+
+import csv
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods
+
+from accounts.models import User
+from allocation.models import Investment
+from brokers.errors import NotFound, Refusal
+from brokers.identifiers import new_public_id
+from brokers.scope import broker_scope, current_broker_id
+from fees.errors import MoreThanAvailable, NothingIsAvailable
+from fees.queries import figures_of
+from fees.services import plan_withdrawal
+from investing.errors import TradingServerUnavailable
+from investing.models import Request
+from investing.queries import get_investment_for, get_request_for, requests_of, waiting_reason, withdrawal_terms
+from investing.services.money_at_server import free_money_of
+from investing.services.requests import (
+    cancel_request,
+    request_close,
+    request_further_deposit,
+    request_withdrawal,
+)
+from investing.web.forms import DepositForm, WithdrawalForm, add_refusal, amount_form
+from investing.web.schedule import next_rollover_at
+
+PAGE_SIZE = 25
+ROWS_AT_ONCE = 500
+CANCELLABLE = (Request.State.PENDING, Request.State.CONFIRMED)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Where the neighbours of a page of results are."""
+
+    is_first: bool
+    first_url: str
+    next_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLine:
+    """A request with why it waits (empty where it does not) and whether it can be taken back."""
+
+    request: Request
+    waits: str
+    is_cancellable: bool
+
+
+@login_required
+@require_GET
+def requests_page(request: HttpRequest) -> HttpResponse:
+    """The person's requests, latest first."""
+    before = request.GET.get("before", "")
+    found = requests_of(_person(request))
+    if before.isdecimal() and len(before) < 19:
+        found = found.filter(pk__lt=int(before))
+    rows = list(found[: PAGE_SIZE + 1])
+    shown = rows[:PAGE_SIZE]
+    url = reverse("investing:requests")
+    context = {
+        "lines": [_line(row) for row in shown],
+        "page": Page(
+            is_first=not before,
+            first_url=url,
+            next_url=f"{url}?before={shown[-1].pk}" if len(rows) > PAGE_SIZE else None,
+        ),
+    }
+    return render(request, "investing/requests.html", context)
+
+
+@login_required
+@require_GET
+def request_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """One request: its state, why it waits, what comes next."""
+    found = _own_request(request, public_id)
+    context = {
+        "line": _line(found),
+        "found": found,
+        "was_just_sent": "sent" in request.GET,
+        "next_rollover_at": next_rollover_at(),
+    }
+    return render(request, "investing/request.html", context)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def cancel_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """Take a request back, after asking once more."""
+    found = _own_request(request, public_id)
+    if request.method == "GET":
+        return render(request, "investing/cancel.html", {"found": found})
+    try:
+        cancel_request(request=found, by=_person(request))
+    except Refusal as refusal:
+        if refusal.status == NotFound.status:
+            raise
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, _("The request was cancelled. No money has moved."))
+    return redirect("investing:requests")
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def deposit_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """Add money: amount, a look at it, done."""
+    investment = get_investment_for(_person(request), public_id)
+    if request.method == "GET":
+        return _deposit_form(request, investment, amount_form(DepositForm, None, investment))
+    form = amount_form(DepositForm, request.POST, investment)
+    if form.is_valid():
+        try:
+            made = request_further_deposit(
+                investment=investment,
+                amount=form.cleaned_data["amount"],
+                by=_person(request),
+                idempotency_key=_key(request),
+            )
+        except Refusal as refusal:
+            _show(form, refusal)
+        else:
+            return _sent(made)
+    return _deposit_form(request, investment, form)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def withdraw_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """Take out part: amount, the fee it costs, confirmation."""
+    investment = get_investment_for(_person(request), public_id)
+    if request.method == "GET":
+        return _withdrawal_form(request, investment, amount_form(WithdrawalForm, None, investment))
+    form = amount_form(WithdrawalForm, request.POST, investment)
+    if not form.is_valid():
+        return _withdrawal_form(request, investment, form)
+    if request.POST.get("step") != "confirm":
+        return _withdrawal_review(request, investment, form)
+    try:
+        made = request_withdrawal(
+            investment=investment,
+            amount=form.cleaned_data["amount"],
+            by=_person(request),
+            idempotency_key=_key(request),
+            close_if_below_minimum=form.cleaned_data["close_if_below_minimum"],
+        )
+    except Refusal as refusal:
+        _show(form, refusal)
+        return _withdrawal_form(request, investment, form)
+    return _sent(made)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def close_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """End an investment: what it pays, asked once more."""
+    investment = get_investment_for(_person(request), public_id)
+    form = forms.Form(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        try:
+            return _sent(request_close(investment=investment, by=_person(request), idempotency_key=_key(request)))
+        except Refusal as refusal:
+            _show(form, refusal)
+    context = _investment_context(investment) | {"form": form, "key": _new_key(request)}
+    return render(request, "investing/close.html", context, status=422 if form.errors else 200)
+
+
+@login_required
+@require_GET
+def requests_csv(request: HttpRequest) -> StreamingHttpResponse:
+    """The person's requests as a file; amounts with a point, times in UTC."""
+    lines = _request_lines(current_broker_id(), _person(request).pk)
+    response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = 'attachment; filename="requests.csv"'
+    return response
+
+
+class _Line:
+    """What `csv` writes to: gives each line back."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def _request_lines(broker_id: int, owner_id: int) -> Iterator[str]:
+    """Lines of the file. The scope is entered anew for every batch: this runs after the request has left its own."""
+    writer = csv.writer(_Line())
+    yield writer.writerow(
+        ["created", "request", "investment", "kind", "amount", "currency", "state", "executed_amount", "fee", "ended"]
+    )
+    last = 0
+    while True:
+        with broker_scope(broker_id):
+            rows = list(
+                Request.objects.filter(investment__owner=owner_id, pk__gt=last)
+                .select_related("investment")
+                .order_by("pk")[:ROWS_AT_ONCE]
+            )
+        if not rows:
+            return
+        last = rows[-1].pk
+        for row in rows:
+            yield writer.writerow(_csv_row(row))
+
+
+def _csv_row(row: Request) -> list[str]:
+    return [
+        row.created_at.isoformat(),
+        str(row.public_id),
+        str(row.investment.public_id),
+        row.kind,
+        _plain(row.amount, row),
+        row.currency,
+        row.state,
+        _plain(row.executed_amount, row),
+        _plain(row.executed_fee, row),
+        _moment(row.ended_at),
+    ]
+
+
+def _plain(amount: Decimal | None, row: Request) -> str:
+    return "" if amount is None else format(round(amount, row.currency_digits), "f")
+
+
+def _moment(moment: datetime | None) -> str:
+    return "" if moment is None else moment.isoformat()
+
+
+def _line(row: Request) -> RequestLine:
+    return RequestLine(row, waiting_reason(row), row.state in CANCELLABLE)
+
+
+def _own_request(request: HttpRequest, public_id: uuid.UUID) -> Request:
+    """Managers and staff read requests on their own pages; here everybody sees only his own."""
+    found = get_request_for(_person(request), public_id)
+    if found.investment.owner_id != request.user.pk:
+        raise NotFound
+    return found
+
+
+def _deposit_form(request: HttpRequest, investment: Investment, form: forms.Form) -> HttpResponse:
+    terms = investment.terms
+    context = _investment_context(investment) | {
+        "form": form,
+        "key": _new_key(request),
+        "terms": terms,
+        "free_money": _free_money(investment),
+    }
+    return render(request, "investing/deposit.html", context, status=422 if form.errors else 200)
+
+
+def _withdrawal_form(request: HttpRequest, investment: Investment, form: forms.Form) -> HttpResponse:
+    context = _investment_context(investment) | {"form": form, "key": _new_key(request)}
+    return render(request, "investing/withdraw.html", context, status=422 if form.errors else 200)
+
+
+def _withdrawal_review(request: HttpRequest, investment: Investment, form: forms.Form) -> HttpResponse:
+    """What taking the amount out would cost at the last price; a refusal that is certain already is shown at once."""
+    context = _investment_context(investment)
+    amount: Decimal = form.cleaned_data["amount"]
+    room = context["room"]
+    plan = None
+    if amount < room.closing_pays:
+        try:
+            plan = _plan(investment, amount)
+        except MoreThanAvailable:
+            plan = None
+        except NothingIsAvailable as refusal:
+            _show(form, refusal)
+            return _withdrawal_form(request, investment, form)
+        if plan is None or amount > room.available:
+            if not form.cleaned_data["close_if_below_minimum"]:
+                form.add_error(
+                    "amount",
+                    _("Too little would remain. Take out less, or allow the investment to be closed."),
+                )
+                return _withdrawal_form(request, investment, form)
+            plan = None
+    context |= {"form": form, "key": _new_key(request), "amount": amount, "plan": plan, "closes": plan is None}
+    return render(request, "investing/withdraw_review.html", context)
+
+
+def _plan(investment: Investment, amount: Decimal) -> Any:
+    from django.utils import timezone
+
+    from allocation.services import last_price
+    from fees.queries import fee_basis
+
+    digits = investment.account.currency_digits
+    basis = fee_basis(investment, last_price(investment.account), digits, timezone.now())
+    return plan_withdrawal(investment, amount, basis, digits)
+
+
+def _investment_context(investment: Investment) -> dict[str, Any]:
+    return {
+        "investment": investment,
+        "account": investment.account,
+        "offer": investment.terms.offer if investment.terms else None,
+        "figures": figures_of([investment])[investment.pk],
+        "room": withdrawal_terms(investment),
+        "next_rollover_at": next_rollover_at(),
+    }
+
+
+def _free_money(investment: Investment) -> Decimal | None:
+    try:
+        return free_money_of(investment.personal_account)
+    except TradingServerUnavailable:
+        return None
+
+
+def _show(form: forms.Form, refusal: Refusal) -> None:
+    if refusal.status == NotFound.status:
+        raise refusal
+    add_refusal(form, refusal)
+
+
+def _sent(made: Request) -> HttpResponse:
+    return redirect(f"{reverse('investing:request', args=[made.public_id])}?sent")
+
+
+def _key(request: HttpRequest) -> str:
+    return request.POST.get("key", "")[:64]
+
+
+def _new_key(request: HttpRequest) -> str:
+    """The key of this form: kept through its steps, new once the content may change."""
+    return _key(request) or str(new_public_id())
+
+
+def _person(request: HttpRequest) -> User:
+    """The signed-in person of a page that asks for one."""
+    assert isinstance(request.user, User)
+    return request.user

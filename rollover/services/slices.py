@@ -1,0 +1,176 @@
+"""A rollover of many accounts of one broker: one batch of readings per trading server, one transaction per account."""
+
+import logging
+import uuid
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import PammAccount
+from brokers.models import Broker
+from brokers.scope import current_broker_id
+from investing.services.collection import collect_requests
+from outbox.services import record_event
+from rollover.models import Rollover
+from rollover.services.claims import ClaimLost, claim, locked, postpone, renew
+from rollover.services.pricing import price_account, send_back
+from rollover.services.snapshot import Reading, read_accounts
+from trading.gateway import Gateway, GatewayError
+from trading.gateways import gateway_for
+from trading.models import TradingServer
+from transfers.models import Leg, Transfer
+from transfers.queries import logins_in_flight, open_legs
+from transfers.services import advance_transfers, settle_unknown
+
+logger = logging.getLogger(__name__)
+
+
+def roll_over(rollover_ids: Collection[int]) -> None:
+    """Carry out those of the given rollovers that are due and free, each to its end or as far as it goes now.
+
+    Safe to call any number of times, from any number of workers, with any overlap.
+    """
+    holder = uuid.uuid4()
+    by_server: dict[TradingServer, list[Rollover]] = defaultdict(list)
+    for rollover in claim(rollover_ids, holder):
+        by_server[rollover.account.server].append(rollover)
+    broker = Broker.objects.get(pk=current_broker_id())
+    for server, rollovers in by_server.items():
+        try:
+            _Slice(server, gateway_for(server), rollovers, holder, broker).run()
+        except GatewayError as error:
+            logger.warning("trading server %s: %s", server.pk, error)
+            postpone(rollovers, holder, reason_code="trading_server_unavailable")
+        except ClaimLost:
+            logger.warning("lost the claim on rollovers %s", [rollover.pk for rollover in rollovers])
+
+
+class _Slice:
+    """The rollovers of one trading server in one worker's hands."""
+
+    def __init__(
+        self,
+        server: TradingServer,
+        gateway: Gateway,
+        rollovers: Sequence[Rollover],
+        holder: uuid.UUID,
+        broker: Broker,
+    ) -> None:
+        self.server, self.gateway, self.holder, self.broker = server, gateway, holder, broker
+        self.rollovers = list(rollovers)
+
+    def run(self) -> None:
+        running = [rollover for rollover in self.rollovers if rollover.state == Rollover.State.RUNNING]
+        self._settle_before()
+        running = self._without(running, logins_in_flight(self.server.pk, self._logins(running)))
+        if running:
+            self._collect(running)
+            renew(running, self.holder)
+            readings = read_accounts(
+                self.server, self.gateway, [rollover.account for rollover in running], self.broker
+            )
+            for rollover in running:
+                self._price(rollover, readings.get(rollover.account_id))
+        settling = [rollover for rollover in self.rollovers if rollover.state == Rollover.State.SETTLING]
+        if settling:
+            renew(settling, self.holder)
+            self._send(settling)
+            renew(settling, self.holder)
+            self._check(settling)
+
+    def _settle_before(self) -> None:
+        """No rollover starts while one of its account's transfers is unknown; what is owed is sent first."""
+        settle_unknown(self.server, self.gateway, self._logins(self.rollovers))
+        self._send(self.rollovers)
+
+    def _collect(self, running: Sequence[Rollover]) -> None:
+        cutoffs = {rollover.account_id: self._cutoff(rollover) for rollover in running}
+        collect_requests(self.server, self.gateway, [rollover.account for rollover in running], cutoffs)
+
+    def _cutoff(self, rollover: Rollover) -> datetime:
+        """The latest confirmation this rollover executes: when it was ordered, or its hour less the freeze time."""
+        if rollover.ordered_by_id is not None:
+            return rollover.ordered_at
+        return rollover.scheduled_for - timedelta(minutes=self.broker.freeze_minutes)
+
+    def _price(self, rollover: Rollover, reading: Reading | None) -> None:
+        """One account's failure never stops another's."""
+        try:
+            if reading is None or (reading.snapshot is None and reading.wait_reason):
+                postpone([rollover], self.holder, reason_code=reading.wait_reason if reading else "not_read")
+            elif reading.snapshot is None:
+                hold_account(rollover, self.holder, reading)
+            else:
+                price_account(rollover, reading, self.holder, self.broker)
+        except ClaimLost:
+            raise
+        except Exception:
+            logger.exception("rollover %s failed", rollover.pk)
+            postpone([rollover], self.holder, reason_code="internal_error")
+
+    def _send(self, rollovers: Sequence[Rollover]) -> None:
+        logins = self._logins(rollovers)
+        transfers = list(
+            open_legs(self.server.pk, logins).values_list("transfer_id", flat=True).distinct()
+        ) + list(
+            Leg.objects.filter(server=self.server, transfer__legs__login__in=logins)
+            .filter(transfer__state=Transfer.State.IN_TRANSIT, position=2)
+            .exclude(state=Leg.State.APPLIED)
+            .values_list("transfer_id", flat=True)
+        )
+        if transfers:
+            advance_transfers(self.server, self.gateway, sorted(set(transfers)))
+
+    def _check(self, settling: Sequence[Rollover]) -> None:
+        """Step 6: the server's balance again, with all that was just moved."""
+        accounts = list(
+            PammAccount.objects.filter(pk__in=[rollover.account_id for rollover in settling])
+        )
+        readings = read_accounts(self.server, self.gateway, accounts, self.broker)
+        now = timezone.now()
+        for rollover in settling:
+            reading = readings.get(rollover.account_id)
+            with transaction.atomic():
+                held = locked(rollover, self.holder)
+                if reading is not None and reading.hold_reason:
+                    _hold(held, reading)
+                held.state = Rollover.State.COMPLETED
+                held.completed_at = now
+                held.lease_until = None
+                held.save()
+                record_event(
+                    "rollover_completed", subject=rollover.account.public_id, rollover=str(rollover.public_id)
+                )
+
+    def _without(self, rollovers: Sequence[Rollover], logins: set[int]) -> list[Rollover]:
+        waiting = [rollover for rollover in rollovers if rollover.account.login in logins]
+        postpone(waiting, self.holder, reason_code="transfer_under_way")
+        return [rollover for rollover in rollovers if rollover not in waiting]
+
+    def _logins(self, rollovers: Sequence[Rollover]) -> list[int]:
+        return [rollover.account.login for rollover in rollovers if rollover.account.login is not None]
+
+
+def hold_account(rollover: Rollover, holder: uuid.UUID, reading: Reading) -> None:
+    """Nothing of the account is priced or paid until a person has looked: its figures do not add up."""
+    with transaction.atomic():
+        held = locked(rollover, holder)
+        _hold(held, reading)
+        held.state = Rollover.State.HELD
+        held.lease_until = None
+        held.save()
+
+
+def _hold(rollover: Rollover, reading: Reading) -> None:
+    send_back(rollover.account_id, "account_held")
+    rollover.reason_code = reading.hold_reason
+    rollover.reason = reading.details
+    PammAccount.objects.filter(pk=rollover.account_id).update(
+        is_held=True, hold_reason=reading.hold_reason, hold_details=reading.details
+    )
+    record_event(
+        "account_held", subject=rollover.account.public_id, reason=reading.hold_reason, details=reading.details
+    )
