@@ -1,14 +1,17 @@
 """Many accounts cost as many calls as one, and an answer is whole or none."""
 
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.simulator import SimulatorProcess
-from trading.gateway import Side
+from trading.gateway import Applied, Filled, Found, Side
+from trading.mt5.gateway import Mt5Gateway
 from trading.simulator import history
 
 PASSWORD = "Passw0rd!"
@@ -33,7 +36,7 @@ def deposits(logins: list[int], each: int = 1) -> list[history.PastDeal]:
 
 
 @pytest.fixture
-def many(tmp_path: Path):
+def many(tmp_path: Path) -> Iterator[SimulatorProcess]:
     loaded(tmp_path, LOGINS, deposits(LOGINS, each=3))
     process = SimulatorProcess(tmp_path).start()
     yield process
@@ -52,13 +55,13 @@ def calls_for(simulator: SimulatorProcess, logins: list[int]) -> dict[str, int]:
     return simulator.calls()
 
 
-def test_two_hundred_accounts_cost_the_calls_of_one(many):
+def test_two_hundred_accounts_cost_the_calls_of_one(many: SimulatorProcess) -> None:
     calls_of_two_hundred = calls_for(many, LOGINS)
     assert calls_of_two_hundred == calls_for(many, LOGINS[:1])
     assert calls_of_two_hundred["deal/get_batch"] == 1
 
 
-def test_state_of_a_thousand_accounts_comes_in_one_fast_answer(tmp_path: Path):
+def test_state_of_a_thousand_accounts_comes_in_one_fast_answer(tmp_path: Path) -> None:
     logins = list(range(600_001, 601_001))
     loaded(tmp_path, logins, deposits(logins))
     process = SimulatorProcess(tmp_path).start()
@@ -81,7 +84,9 @@ def test_state_of_a_thousand_accounts_comes_in_one_fast_answer(tmp_path: Path):
         process.stop()
 
 
-def test_unknown_logins_are_missing_from_states_and_empty_elsewhere(simulator, gateway):
+def test_unknown_logins_are_missing_from_states_and_empty_elsewhere(
+    simulator: SimulatorProcess, gateway: Mt5Gateway
+) -> None:
     login = simulator.add_account(amount="5.00")
     assert set(gateway.account_states([login, 4242])) == {login}
     assert set(gateway.accounts([login, 4242])) == {login}
@@ -89,7 +94,7 @@ def test_unknown_logins_are_missing_from_states_and_empty_elsewhere(simulator, g
     assert gateway.account_states([]) == {}
 
 
-def test_idle_accounts_without_state_are_read_from_their_record(tmp_path: Path):
+def test_idle_accounts_without_state_are_read_from_their_record(tmp_path: Path) -> None:
     loaded(tmp_path, LOGINS[:3], deposits(LOGINS[:2]))
     process = SimulatorProcess(tmp_path, "--idle-states-absent").start()
     try:
@@ -106,7 +111,7 @@ def test_idle_accounts_without_state_are_read_from_their_record(tmp_path: Path):
         process.stop()
 
 
-def test_history_too_long_for_one_answer_is_read_whole(tmp_path: Path):
+def test_history_too_long_for_one_answer_is_read_whole(tmp_path: Path) -> None:
     busy, quiet = LOGINS[0], LOGINS[1]
     loaded(tmp_path, [busy, quiet], [*deposits([busy], each=20_150), *deposits([quiet])])
     process = SimulatorProcess(tmp_path).start()
@@ -120,25 +125,25 @@ def test_history_too_long_for_one_answer_is_read_whole(tmp_path: Path):
         process.stop()
 
 
-def test_page_of_more_than_a_hundred_is_refused(many):
+def test_page_of_more_than_a_hundred_is_refused(many: SimulatorProcess) -> None:
     window = {"login": LOGINS[0], "from": 0, "to": 2_000_000_000, "offset": 0}
     assert many.ask_anyway("deal/get_page", **window, total=101).code == 3
     assert len(many.ask("deal/get_page", **window, total=100).content) == 3
 
 
 @pytest.mark.parametrize("selectors", [{}, {"login": 1, "group": "*"}, {"login": 1, "ticket": 1}])
-def test_batch_takes_exactly_one_selector(simulator, selectors):
+def test_batch_takes_exactly_one_selector(simulator: SimulatorProcess, selectors: dict[str, Any]) -> None:
     assert simulator.ask_anyway("deal/get_batch", **selectors, **{"from": 0, "to": 1}).code == 3
 
 
-def test_group_mask_includes_and_excludes(simulator):
+def test_group_mask_includes_and_excludes(simulator: SimulatorProcess) -> None:
     euro, yen = simulator.add_account("pamm\\EUR"), simulator.add_account("pamm\\JPY")
     found = simulator.ask("user/logins", group="pamm\\*,!pamm\\JPY").content
     assert str(euro) in found
     assert str(yen) not in found
 
 
-def test_scalars_are_strings_and_the_return_code_comes_first(simulator):
+def test_scalars_are_strings_and_the_return_code_comes_first(simulator: SimulatorProcess) -> None:
     login = simulator.add_account("pamm\\EUR", "12.50")
     answer = simulator.ask("user/account/get", login=login)
     fields = answer.content
@@ -146,7 +151,7 @@ def test_scalars_are_strings_and_the_return_code_comes_first(simulator):
     assert (fields["Balance"], fields["CurrencyDigits"], fields["Equity"]) == ("12.50", "2", "12.50")
 
 
-def test_reference_tables_name_currencies_digits_and_contracts(gateway):
+def test_reference_tables_name_currencies_digits_and_contracts(gateway: Mt5Gateway) -> None:
     digits = {group.name: (group.currency, group.currency_digits) for group in gateway.groups()}
     assert digits["personal\\USD"] == ("USD", 2)
     assert digits["pamm\\JPY"] == ("JPY", 0)
@@ -157,7 +162,7 @@ def test_reference_tables_name_currencies_digits_and_contracts(gateway):
     assert symbols["USDJPY"].point == Decimal("0.001")
 
 
-def test_last_ticks_are_the_ones_set(simulator, gateway):
+def test_last_ticks_are_the_ones_set(simulator: SimulatorProcess, gateway: Mt5Gateway) -> None:
     simulator.set_tick("GBPUSD", "1.31000", "1.31020", age_seconds=600)
     tick = gateway.last_ticks(["GBPUSD", "NOSUCH"], group="pamm\\USD")["GBPUSD"]
     assert (tick.bid, tick.ask) == (Decimal("1.31000"), Decimal("1.31020"))
@@ -165,15 +170,16 @@ def test_last_ticks_are_the_ones_set(simulator, gateway):
     assert set(gateway.last_ticks(["GBPUSD", "NOSUCH"])) == {"GBPUSD"}
 
 
-def test_documented_letter_case_is_understood(tmp_path: Path):
+def test_documented_letter_case_is_understood(tmp_path: Path) -> None:
     process = SimulatorProcess(tmp_path, "--documented-case").start()
     try:
         gateway = process.gateway()
         login = process.add_account(amount="10000.00")
         started = gateway.server_time().at
-        assert gateway.adjust_balance(login, Decimal(1), "key").ticket == 2
-        assert gateway.find_adjustment(login, "key", Decimal(1), started).ticket == 2
-        assert gateway.place_market_order(login, "EURUSD", Side.BUY, Decimal("0.1"), "order").deal == 3
+        assert gateway.adjust_balance(login, Decimal(1), "key") == Applied(2)
+        assert isinstance(gateway.find_adjustment(login, "key", Decimal(1), started), Found)
+        order = gateway.place_market_order(login, "EURUSD", Side.BUY, Decimal("0.1"), "order")
+        assert isinstance(order, Filled)
         gateway.close()
     finally:
         process.stop()

@@ -43,7 +43,7 @@ CREDIT_ONLY = {3, 20}
 
 
 @pytest.mark.parametrize("action", list(DealAction))
-def test_every_action_is_flow_or_result_and_credit_never_touches_the_balance(action):
+def test_every_action_is_flow_or_result_and_credit_never_touches_the_balance(action: int) -> None:
     one = deal(action)
     assert one.amount == Decimal("8.25")
     assert one.is_flow == (action in FLOWS | {3})
@@ -51,11 +51,11 @@ def test_every_action_is_flow_or_result_and_credit_never_touches_the_balance(act
     assert one.trade_result == (0 if action in FLOWS | CREDIT_ONLY else Decimal("8.25"))
 
 
-def test_action_the_server_invents_later_counts_as_result_not_as_flow():
+def test_action_the_server_invents_later_counts_as_result_not_as_flow() -> None:
     assert deal(99).trade_result == Decimal("8.25")
 
 
-def test_scalars_are_read_as_strings_or_numbers_in_either_case():
+def test_scalars_are_read_as_strings_or_numbers_in_either_case() -> None:
     as_text = Record({"Balance": "26000.00", "login": "7"})
     as_number = Record({"balance": Decimal("26000.00"), "LOGIN": 7})
     for record in (as_text, as_number):
@@ -63,18 +63,18 @@ def test_scalars_are_read_as_strings_or_numbers_in_either_case():
 
 
 @pytest.mark.parametrize("value", ["", None, "abc", "NaN", "Infinity", [], {}])
-def test_field_that_is_no_number_is_unreadable(value):
+def test_field_that_is_no_number_is_unreadable(value: object) -> None:
     with pytest.raises(UnreadableAnswer):
         Record({"Balance": value}).decimal("Balance")
 
 
 @pytest.mark.parametrize(("text", "code"), [("0 Done", 0), ("10019 Not enough money", 10019), (3006, 3006)])
-def test_return_code_is_the_number_before_the_text(text, code):
+def test_return_code_is_the_number_before_the_text(text: object, code: int) -> None:
     assert Answer({"retcode": text}).code == code
 
 
 @pytest.mark.parametrize("members", [{}, {"retcode": "Done"}, [], "x", None])
-def test_answer_without_return_code_is_unreadable(members):
+def test_answer_without_return_code_is_unreadable(members: object) -> None:
     with pytest.raises(UnreadableAnswer):
         Answer(members)
 
@@ -89,23 +89,23 @@ def test_answer_without_return_code_is_unreadable(members):
         ({}, "0"),
     ],
 )
-def test_volume_is_read_from_either_unit(fields, lots):
+def test_volume_is_read_from_either_unit(fields: dict[str, object], lots: str) -> None:
     read = records.volume(Record(fields), "Volume")
     assert str(read) == lots
 
 
-def test_deal_of_an_older_server_without_fine_times_and_fees_is_read():
+def test_deal_of_an_older_server_without_fine_times_and_fees_is_read() -> None:
     read = records.deal(
         Record({"Deal": "5", "Login": "7", "Action": "2", "Time": "1767225600", "Profit": "1.00"}), UTC_ZONE
     )
-    assert (read.ticket, read.at, read.amount) == (5, datetime(2026, 1, 1, tzinfo=UTC), 1)
+    assert (read.ticket, read.at, read.amount) == (5, datetime(2026, 1, 1, tzinfo=UTC), Decimal(1))
 
 
-def test_processing_errors_and_time_outs_leave_an_order_unknown():
+def test_processing_errors_and_time_outs_leave_an_order_unknown() -> None:
     assert not any(map(retcodes.refuses_order, (2, 7, 9, 10, 14, 10008, 10009, 10010, 10011, 10012)))
     assert all(map(retcodes.refuses_order, (3, 8, 13, 10004, 10006, 10013, 10019, 10036, 11002)))
 
 
-def test_bundle_holds_each_of_its_certificates():
+def test_bundle_holds_each_of_its_certificates() -> None:
     pem = "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n"
     assert _certificates("preamble\n" + pem.format("AQID") + pem.format("BAUG")) == [b"\1\2\3", b"\4\5\6"]

@@ -12,7 +12,7 @@ from trading.gateway import Applied, GatewayUnavailable, NotFound, Side, Unknown
 from trading.simulator.health import answers
 
 
-def test_everything_answered_survives_a_kill(own_simulator: SimulatorProcess):
+def test_everything_answered_survives_a_kill(own_simulator: SimulatorProcess) -> None:
     gateway, started = own_simulator.gateway(), datetime.now(UTC)
     own_simulator.set_tick("EURUSD", "1.20000", "1.20010")
     login = own_simulator.add_account(amount="10000.00")
@@ -34,7 +34,7 @@ def test_everything_answered_survives_a_kill(own_simulator: SimulatorProcess):
 @pytest.mark.parametrize("kill_after", [0.05, 0.12, 0.3])
 def test_kill_in_the_middle_of_operations_loses_none_that_was_answered(
     own_simulator: SimulatorProcess, kill_after: float
-):
+) -> None:
     login, started = own_simulator.add_account(), datetime.now(UTC)
     gateway = own_simulator.gateway(connect_timeout=0.5)
     outcomes = {}
@@ -63,7 +63,7 @@ def test_kill_in_the_middle_of_operations_loses_none_that_was_answered(
     gateway.close()
 
 
-def test_moved_clock_and_set_prices_survive_a_kill(own_simulator: SimulatorProcess):
+def test_moved_clock_and_set_prices_survive_a_kill(own_simulator: SimulatorProcess) -> None:
     gateway = own_simulator.gateway()
     own_simulator.set_tick("XAUUSD", "2222.22", "2222.33")
     own_simulator.advance_clock(7200)
@@ -74,7 +74,7 @@ def test_moved_clock_and_set_prices_survive_a_kill(own_simulator: SimulatorProce
     gateway.close()
 
 
-def test_reads_fail_while_the_server_is_down_and_work_again_after(own_simulator: SimulatorProcess):
+def test_reads_fail_while_the_server_is_down_and_work_again_after(own_simulator: SimulatorProcess) -> None:
     gateway = own_simulator.gateway()
     gateway.server_time()
     own_simulator.kill()
@@ -87,14 +87,14 @@ def test_reads_fail_while_the_server_is_down_and_work_again_after(own_simulator:
     gateway.close()
 
 
-def test_second_server_on_the_same_books_does_not_start(own_simulator: SimulatorProcess):
+def test_second_server_on_the_same_books_does_not_start(own_simulator: SimulatorProcess) -> None:
     second = SimulatorProcess(own_simulator.folder)
     with pytest.raises(AssertionError, match="did not start"):
         second.start()
     second.stop()
 
 
-def test_books_kept_in_another_zone_are_not_opened(own_simulator: SimulatorProcess):
+def test_books_kept_in_another_zone_are_not_opened(own_simulator: SimulatorProcess) -> None:
     own_simulator.stop()
     with pytest.raises(AssertionError, match="did not start"):
         SimulatorProcess(own_simulator.folder, timezone="America/New_York").start()

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,9 +13,10 @@ import pytest
 from django.db import transaction
 
 from tests.simulator import MANAGER_LOGIN, MANAGER_PASSWORD, ROOT, SimulatorProcess
-from trading.gateway import GatewayInsideTransaction, Side
+from trading.gateway import Applied, Gateway, GatewayInsideTransaction, Side
 from trading.gateways import gateway_for
 from trading.models import TradingServer
+from trading.mt5.gateway import Mt5Gateway
 
 
 def server(simulator: SimulatorProcess, **changes: object) -> TradingServer:
@@ -30,7 +32,7 @@ def server(simulator: SimulatorProcess, **changes: object) -> TradingServer:
     return TradingServer(**{**fields, **changes})
 
 
-def test_same_server_has_the_same_gateway_and_a_changed_one_another(simulator):
+def test_same_server_has_the_same_gateway_and_a_changed_one_another(simulator: SimulatorProcess) -> None:
     first = gateway_for(server(simulator))
     assert first is gateway_for(server(simulator))
     assert first is not gateway_for(server(simulator, manager_password="Other!2026"))
@@ -38,7 +40,7 @@ def test_same_server_has_the_same_gateway_and_a_changed_one_another(simulator):
     assert first.server_time().server_seconds > 0
 
 
-def test_server_of_an_unknown_kind_has_no_gateway(simulator):
+def test_server_of_an_unknown_kind_has_no_gateway(simulator: SimulatorProcess) -> None:
     with pytest.raises(ValueError, match="kind"):
         gateway_for(server(simulator, kind="abacus"))
 
@@ -53,7 +55,9 @@ def test_server_of_an_unknown_kind_has_no_gateway(simulator):
         lambda gateway: gateway.place_market_order(1, "EURUSD", Side.BUY, Decimal(1), "key"),
     ],
 )
-def test_call_inside_a_transaction_is_refused_before_anything_is_sent(simulator, committed_db, call):
+def test_call_inside_a_transaction_is_refused_before_anything_is_sent(
+    simulator: SimulatorProcess, committed_db: str, call: Callable[[Gateway], object]
+) -> None:
     gateway = gateway_for(server(simulator))
     simulator.calls(reset=True)
     with transaction.atomic(), pytest.raises(GatewayInsideTransaction):
@@ -61,14 +65,17 @@ def test_call_inside_a_transaction_is_refused_before_anything_is_sent(simulator,
     assert set(simulator.calls()) == {"test/calls"}
 
 
-def test_call_after_the_transaction_is_answered(simulator, committed_db):
+def test_call_after_the_transaction_is_answered(simulator: SimulatorProcess, committed_db: str) -> None:
     login = simulator.add_account()
     with transaction.atomic():
         pass
-    assert gateway_for(server(simulator)).adjust_balance(login, Decimal(1), "key").ticket > 0
+    applied = gateway_for(server(simulator)).adjust_balance(login, Decimal(1), "key")
+    assert isinstance(applied, Applied)
 
 
-def test_threads_share_a_gateway_without_mixing_answers(simulator, gateway):
+def test_threads_share_a_gateway_without_mixing_answers(
+    simulator: SimulatorProcess, gateway: Mt5Gateway
+) -> None:
     logins = [simulator.add_account(amount=str(number)) for number in range(1, 9)]
 
     def balance_of(number: int) -> Decimal:
@@ -83,7 +90,9 @@ def test_threads_share_a_gateway_without_mixing_answers(simulator, gateway):
     assert balances == [number % 8 + 1 for number in range(200)]
 
 
-def test_forked_process_connects_anew_and_leaves_the_parents_connection_alone(simulator):
+def test_forked_process_connects_anew_and_leaves_the_parents_connection_alone(
+    simulator: SimulatorProcess,
+) -> None:
     login = simulator.add_account(amount="5.00")
     gateway = gateway_for(server(simulator))
     gateway.account(login)
@@ -92,7 +101,7 @@ def test_forked_process_connects_anew_and_leaves_the_parents_connection_alone(si
     inherited, of_its_own = context.SimpleQueue(), context.SimpleQueue()
 
     def child() -> None:
-        inherited.put(str(gateway.account(login).balance))
+        inherited.put(str(gateway.accounts([login])[login].balance))
         of_its_own.put(gateway_for(server(simulator)) is gateway)
         os._exit(0)
 
@@ -102,11 +111,11 @@ def test_forked_process_connects_anew_and_leaves_the_parents_connection_alone(si
     assert process.exitcode == 0
     assert (inherited.get(), of_its_own.get()) == ("5.00", False)
     assert simulator.calls()["auth/answer"] == 1
-    assert gateway.account(login).balance == 5
+    assert gateway.accounts([login])[login].balance == 5
     assert simulator.calls()["auth/answer"] == 1
 
 
-def test_robot_trades_and_stays_solvent(own_simulator: SimulatorProcess):
+def test_robot_trades_and_stays_solvent(own_simulator: SimulatorProcess) -> None:
     own_simulator.freeze(frozen=False)
     logins = [own_simulator.add_account("pamm\\USD", "50000.00") for _ in range(2)]
     command = [sys.executable, "-m", "trading.simulator.robot", "--data-dir", str(own_simulator.folder)]

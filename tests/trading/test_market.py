@@ -22,19 +22,19 @@ def path(moving: Market, steps: int = 200) -> list[dict[str, int]]:
     return walked
 
 
-def test_same_seed_walks_the_same_way_and_another_seed_another():
+def test_same_seed_walks_the_same_way_and_another_seed_another() -> None:
     assert path(market(7)) == path(market(7))
     assert path(market(7)) != path(market(8))
 
 
-def test_prices_stay_near_their_start_and_keep_their_spread():
+def test_prices_stay_near_their_start_and_keep_their_spread() -> None:
     walking = market()
     for prices in path(walking, steps=5000):
         assert all(abs(bid / SYMBOLS[name].start - 1) < 0.05 for name, bid in prices.items())
     assert all(quote.ask - quote.bid == SYMBOLS[name].spread for name, quote in walking.quotes.items())
 
 
-def test_price_set_by_hand_stands_still_until_released():
+def test_price_set_by_hand_stands_still_until_released() -> None:
     walking = market()
     walking.set_tick("EURUSD", 111_111, 111_120)
     assert "EURUSD" not in walking.step()
@@ -53,7 +53,9 @@ def test_price_set_by_hand_stands_still_until_released():
         ("CHF", "JPY", True, "187.4765654293"),
     ],
 )
-def test_currencies_convert_at_the_side_that_is_dealt(source, target, gain, rate):
+def test_currencies_convert_at_the_side_that_is_dealt(
+    source: str, target: str, gain: bool, rate: str
+) -> None:
     still = market()
     still.set_tick("EURUSD", 110_000, 110_010)
     still.set_tick("USDCHF", 80_000, 80_010)
@@ -61,6 +63,6 @@ def test_currencies_convert_at_the_side_that_is_dealt(source, target, gain, rate
     assert still.rate(source, target, gain=gain) == Decimal(rate)
 
 
-def test_currency_that_nothing_connects_has_no_price():
+def test_currency_that_nothing_connects_has_no_price() -> None:
     with pytest.raises(NoPrice):
         market().rate("SEK", "USD", gain=True)

@@ -7,20 +7,38 @@ from pathlib import Path
 import pytest
 
 from tests.simulator import SimulatorProcess
-from trading.gateway import DealEntry, Filled, NotFound, OrderFound, Refused, Side, Unknown
+from trading.gateway import (
+    DealEntry,
+    Filled,
+    Gateway,
+    NotFound,
+    OrderFound,
+    OrderSearch,
+    Refused,
+    Side,
+    Unknown,
+)
+from trading.mt5.gateway import Mt5Gateway
 
 
 def now() -> datetime:
     return datetime.now(UTC)
 
 
-def opened(gateway, login, symbol="EURUSD", side=Side.BUY, volume="1", key="open") -> Filled:
+def opened(
+    gateway: Gateway,
+    login: int,
+    symbol: str = "EURUSD",
+    side: Side = Side.BUY,
+    volume: str = "1",
+    key: str = "open",
+) -> Filled:
     filled = gateway.place_market_order(login, symbol, side, Decimal(volume), key)
     assert isinstance(filled, Filled)
     return filled
 
 
-def closed(gateway, login, key="close", volume=None) -> Filled:
+def closed(gateway: Gateway, login: int, key: str = "close", volume: Decimal | None = None) -> Filled:
     (position,) = gateway.positions([login])[login]
     opposite = Side.SELL if position.side is Side.BUY else Side.BUY
     filled = gateway.place_market_order(
@@ -50,8 +68,16 @@ def closed(gateway, login, key="close", volume=None) -> Filled:
     ],
 )  # fmt: skip
 def test_round_trip_brings_its_profit_to_the_cent(
-    simulator, gateway, group, symbol, side, volume, open_at, close_at, profit
-):
+    simulator: SimulatorProcess,
+    gateway: Mt5Gateway,
+    group: str,
+    symbol: str,
+    side: Side,
+    volume: str,
+    open_at: tuple[str, str],
+    close_at: tuple[str, str],
+    profit: str,
+) -> None:
     start = Decimal(1_000_000)
     login = simulator.add_account(group, start)
     simulator.set_tick(symbol, *open_at)
@@ -63,17 +89,21 @@ def test_round_trip_brings_its_profit_to_the_cent(
     assert position.profit == Decimal(profit)
     closed(gateway, login)
     after = gateway.account_states([login])[login]
-    assert (after.balance, after.equity, after.margin) == (start + Decimal(profit),) * 2 + (0,)
+    assert (after.balance, after.equity, after.margin) == (
+        start + Decimal(profit),
+        start + Decimal(profit),
+        Decimal(0),
+    )
     assert gateway.positions([login]) == {login: ()}
 
 
-def test_deals_of_a_round_trip_tell_what_happened(simulator, gateway):
+def test_deals_of_a_round_trip_tell_what_happened(simulator: SimulatorProcess, gateway: Mt5Gateway) -> None:
     simulator.set_tick("EURUSD", "1.10000", "1.10010")
     login, started = simulator.add_account(amount="10000.00"), now()
     entry, leaving = opened(gateway, login), closed(gateway, login)
     _, first, second = gateway.deals([login], started - timedelta(minutes=1), now())[login]
-    assert (first.ticket, first.entry, first.volume) == (entry.deal, DealEntry.IN, 1)
-    assert (second.ticket, second.entry, second.volume_closed) == (leaving.deal, DealEntry.OUT, 1)
+    assert (first.ticket, first.entry, first.volume) == (entry.deal, DealEntry.IN, Decimal(1))
+    assert (second.ticket, second.entry, second.volume_closed) == (leaving.deal, DealEntry.OUT, Decimal(1))
     assert (first.position, second.position) == (entry.order, entry.order)
     assert (first.price, second.price) == (Decimal("1.10010"), Decimal("1.10000"))
     assert second.trade_result == Decimal("-10.00")
@@ -81,7 +111,9 @@ def test_deals_of_a_round_trip_tell_what_happened(simulator, gateway):
     assert (first.comment, second.comment) == ("open", "close")
 
 
-def test_part_of_a_position_closes_and_the_rest_stays(simulator, gateway):
+def test_part_of_a_position_closes_and_the_rest_stays(
+    simulator: SimulatorProcess, gateway: Mt5Gateway
+) -> None:
     simulator.set_tick("EURUSD", "1.10000", "1.10000")
     login = simulator.add_account(amount="10000.00")
     opened(gateway, login)
@@ -92,7 +124,9 @@ def test_part_of_a_position_closes_and_the_rest_stays(simulator, gateway):
     assert simulator.balance(login) == Decimal("10030.00")
 
 
-def test_opposite_positions_stand_side_by_side_and_bind_one_margin(simulator, gateway):
+def test_opposite_positions_stand_side_by_side_and_bind_one_margin(
+    simulator: SimulatorProcess, gateway: Mt5Gateway
+) -> None:
     simulator.set_tick("EURUSD", "1.10000", "1.10000")
     login = simulator.add_account(amount="10000.00")
     opened(gateway, login)
@@ -101,7 +135,7 @@ def test_opposite_positions_stand_side_by_side_and_bind_one_margin(simulator, ga
     assert gateway.account_states([login])[login].margin == Decimal("1100.00")
 
 
-def test_margin_of_gold_follows_its_price(simulator, gateway):
+def test_margin_of_gold_follows_its_price(simulator: SimulatorProcess, gateway: Mt5Gateway) -> None:
     simulator.set_tick("XAUUSD", "2300.00", "2300.00")
     login = simulator.add_account(amount="10000.00", leverage=50)
     opened(gateway, login, "XAUUSD", volume="0.1")
@@ -113,7 +147,9 @@ def test_margin_of_gold_follows_its_price(simulator, gateway):
     ("volume", "position", "code"),
     [("1000", None, 10014), ("100", None, 10019), ("1", 1, 10036)],
 )
-def test_order_that_cannot_be_is_refused_and_changes_nothing(simulator, gateway, volume, position, code):
+def test_order_that_cannot_be_is_refused_and_changes_nothing(
+    simulator: SimulatorProcess, gateway: Mt5Gateway, volume: str, position: int | None, code: int
+) -> None:
     simulator.set_tick("EURUSD", "1.10000")
     login = simulator.add_account(amount="1000.00")
     refused = gateway.place_market_order(login, "EURUSD", Side.BUY, Decimal(volume), "key", position=position)
@@ -122,7 +158,7 @@ def test_order_that_cannot_be_is_refused_and_changes_nothing(simulator, gateway,
     assert gateway.account_states([login])[login].equity == Decimal("1000.00")
 
 
-def test_closing_more_than_is_open_is_refused(simulator, gateway):
+def test_closing_more_than_is_open_is_refused(simulator: SimulatorProcess, gateway: Mt5Gateway) -> None:
     simulator.set_tick("EURUSD", "1.10000")
     login = simulator.add_account(amount="1000.00")
     position = opened(gateway, login, volume="0.1").order
@@ -132,18 +168,22 @@ def test_closing_more_than_is_open_is_refused(simulator, gateway):
 
 
 @pytest.mark.parametrize(("symbol", "volume"), [("NOSUCH", "1"), ("EURUSD", "0"), ("EURUSD", "0.00001")])
-def test_order_that_makes_no_sense_is_a_programming_error(simulator, gateway, symbol, volume):
+def test_order_that_makes_no_sense_is_a_programming_error(
+    simulator: SimulatorProcess, gateway: Mt5Gateway, symbol: str, volume: str
+) -> None:
     login = simulator.add_account(amount="1000.00")
     with pytest.raises(ValueError, match=r"no symbol|not a volume"):
         gateway.place_market_order(login, symbol, Side.BUY, Decimal(volume), "key")
 
 
-def test_lost_order_answer_is_unknown_and_found_by_its_key(simulator, gateway):
+def test_lost_order_answer_is_unknown_and_found_by_its_key(
+    simulator: SimulatorProcess, gateway: Mt5Gateway
+) -> None:
     simulator.set_tick("EURUSD", "1.10000")
     login, started = simulator.add_account(amount="10000.00"), now()
     simulator.arm_fault("drop_after", "dealer/send_request", login=login)
     assert isinstance(gateway.place_market_order(login, "EURUSD", Side.BUY, Decimal(1), "lost"), Unknown)
-    found = NotFound(started)
+    found: OrderSearch = NotFound(started)
     deadline = now() + timedelta(seconds=5)
     while isinstance(found, NotFound) and now() < deadline:
         found = gateway.find_order(login, "lost", started)
@@ -151,7 +191,9 @@ def test_lost_order_answer_is_unknown_and_found_by_its_key(simulator, gateway):
     assert [deal.volume for deal in found.deals] == [1]
 
 
-def test_lost_order_request_is_unknown_and_not_found(simulator, gateway):
+def test_lost_order_request_is_unknown_and_not_found(
+    simulator: SimulatorProcess, gateway: Mt5Gateway
+) -> None:
     simulator.set_tick("EURUSD", "1.10000")
     login, started = simulator.add_account(amount="10000.00"), now()
     simulator.arm_fault("drop_before", "dealer/send_request", login=login)
@@ -160,7 +202,7 @@ def test_lost_order_request_is_unknown_and_not_found(simulator, gateway):
     assert gateway.positions([login])[login] == ()
 
 
-def test_order_without_final_result_in_time_is_unknown(tmp_path: Path):
+def test_order_without_final_result_in_time_is_unknown(tmp_path: Path) -> None:
     process = SimulatorProcess(tmp_path, "--dealer-delay", "2").start()
     try:
         login = process.add_account(amount="10000.00")
@@ -172,7 +214,7 @@ def test_order_without_final_result_in_time_is_unknown(tmp_path: Path):
         process.stop()
 
 
-def test_stop_out_closes_the_worst_position_first(simulator, gateway):
+def test_stop_out_closes_the_worst_position_first(simulator: SimulatorProcess, gateway: Mt5Gateway) -> None:
     simulator.set_tick("EURUSD", "1.10000", "1.10000")
     simulator.set_tick("GBPUSD", "1.30000", "1.30000")
     login, started = simulator.add_account(amount="3000.00"), now()
@@ -185,23 +227,25 @@ def test_stop_out_closes_the_worst_position_first(simulator, gateway):
     (left,) = gateway.positions([login])[login]
     assert left.symbol == "GBPUSD"
     state = gateway.account_states([login])[login]
-    assert (state.balance, state.equity, state.margin) == (1200, 1200, 1300)
+    assert (state.balance, state.equity, state.margin) == tuple(map(Decimal, (1200, 1200, 1300)))
     last = gateway.deals([login], started, now())[login][-1]
     assert last.comment.startswith("[so ")
     assert last.trade_result == Decimal("-1800.00")
 
 
-def test_jump_beyond_everything_leaves_a_negative_balance(simulator, gateway):
+def test_jump_beyond_everything_leaves_a_negative_balance(
+    simulator: SimulatorProcess, gateway: Mt5Gateway
+) -> None:
     simulator.set_tick("EURUSD", "1.10000", "1.10000")
     login = simulator.add_account(amount="2000.00")
     opened(gateway, login)
     simulator.set_tick("EURUSD", "1.05000", "1.05000")
     state = gateway.account_states([login])[login]
-    assert (state.balance, state.equity, state.margin) == (-3000, -3000, 0)
+    assert (state.balance, state.equity, state.margin) == tuple(map(Decimal, (-3000, -3000, 0)))
     assert gateway.positions([login])[login] == ()
 
 
-def test_commission_is_taken_on_both_sides_and_is_part_of_the_result(tmp_path: Path):
+def test_commission_is_taken_on_both_sides_and_is_part_of_the_result(tmp_path: Path) -> None:
     process = SimulatorProcess(tmp_path, "--commission-per-lot", "3.5").start()
     try:
         login, started = process.add_account(amount="10000.00"), now()
@@ -217,7 +261,7 @@ def test_commission_is_taken_on_both_sides_and_is_part_of_the_result(tmp_path: P
         process.stop()
 
 
-def test_swap_is_charged_at_the_servers_midnight_and_realised_on_closing(tmp_path: Path):
+def test_swap_is_charged_at_the_servers_midnight_and_realised_on_closing(tmp_path: Path) -> None:
     process = SimulatorProcess(tmp_path, "--tick-interval", "0.05").start()
     try:
         login = process.add_account(amount="10000.00")

@@ -33,20 +33,20 @@ MOMENTS = st.datetimes(datetime(2025, 1, 1), datetime(2027, 12, 31)).map(
         (BACK, 2),
     ],
 )
-def test_server_seconds_are_utc_plus_the_offset_of_that_day(at, hours):
+def test_server_seconds_are_utc_plus_the_offset_of_that_day(at: datetime, hours: float) -> None:
     assert to_server_seconds(at, ATHENS) == int(at.timestamp()) + hours * 3600
     assert server_milliseconds(at, ATHENS) == to_server_seconds(at, ATHENS) * 1000
 
 
 @given(MOMENTS)
-def test_server_time_comes_back_as_the_same_instant(at):
+def test_server_time_comes_back_as_the_same_instant(at: datetime) -> None:
     seconds = to_server_seconds(at, ATHENS)
     back = from_server_milliseconds(seconds * 1000, ATHENS)
     repeated = timedelta(hours=-1) <= at - BACK.replace(year=at.year) < timedelta(days=8)
     assert back == at or (repeated and at - back == timedelta(hours=1))
 
 
-def test_repeated_hour_is_the_one_nearer_to_a_known_time():
+def test_repeated_hour_is_the_one_nearer_to_a_known_time() -> None:
     first, second = BACK - timedelta(minutes=30), BACK + timedelta(minutes=30)
     milliseconds = to_server_seconds(first, ATHENS) * 1000
     assert milliseconds == to_server_seconds(second, ATHENS) * 1000
@@ -59,31 +59,33 @@ def test_repeated_hour_is_the_one_nearer_to_a_known_time():
     st.sampled_from([BACK, FORWARD]),
     *(st.integers(-3 * 3600, 3 * 3600) for _ in range(3)),
 )
-def test_window_holds_every_deal_between_its_ends_across_a_clock_change(change, first, middle, last):
+def test_window_holds_every_deal_between_its_ends_across_a_clock_change(
+    change: datetime, first: int, middle: int, last: int
+) -> None:
     since, at, until = (change + timedelta(seconds=seconds) for seconds in sorted((first, middle, last)))
     start, end = server_window(since, until, ATHENS)
     assert start <= to_server_seconds(at, ATHENS) <= end
 
 
-def test_window_in_ordinary_times_is_exact():
+def test_window_in_ordinary_times_is_exact() -> None:
     since = datetime(2026, 7, 1, tzinfo=UTC)
     until = since + timedelta(hours=1)
     start, end = server_window(since, until, ATHENS)
     assert (start, end) == (to_server_seconds(since, ATHENS), to_server_seconds(until, ATHENS))
 
 
-def test_naive_times_are_refused():
+def test_naive_times_are_refused() -> None:
     with pytest.raises(ValueError, match="naive"):
         to_server_seconds(datetime(2026, 1, 1), ATHENS)
 
 
 @pytest.mark.parametrize(("name", "hours"), [("UTC+3", 3.0), ("UTC-5", -5.0), ("UTC+05:30", 5.5)])
-def test_fixed_zone_is_understood(name, hours):
+def test_fixed_zone_is_understood(name: str, hours: float) -> None:
     at = datetime(2026, 7, 1, tzinfo=UTC)
     assert at.astimezone(zone_named(name)).utcoffset() == timedelta(hours=hours)
 
 
-def test_deal_carries_both_clocks(tmp_path: Path):
+def test_deal_carries_both_clocks(tmp_path: Path) -> None:
     process = SimulatorProcess(tmp_path, timezone="Asia/Tokyo").start()
     try:
         gateway, started = process.gateway(), datetime.now(UTC)

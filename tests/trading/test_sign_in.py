@@ -14,6 +14,7 @@ from tests.simulator import MANAGER_LOGIN, SimulatorProcess
 from trading.gateway import Applied, GatewayNotAuthorised, GatewayUnavailable
 from trading.mt5.authentication import challenge_answer, password_hash
 from trading.mt5.connection import Connection, ConnectionLost, Forbidden
+from trading.mt5.gateway import Mt5Gateway
 from trading.simulator import session
 from trading.simulator.certificate import ensure_certificate
 
@@ -35,50 +36,52 @@ def asked(connection: http.client.HTTPSConnection, path: str) -> tuple[int, str]
     return response.status, response.read().decode()
 
 
-def test_password_hash_of_the_published_password_is_the_published_one():
+def test_password_hash_of_the_published_password_is_the_published_one() -> None:
     assert password_hash("Password1").hex() == PASSWORD_1_HASH
     assert session.stored_hash("Password1").hex() == PASSWORD_1_HASH
 
 
 @pytest.mark.parametrize(("challenge", "answer"), CHALLENGES)
-def test_challenge_answer_of_both_sides_is_the_published_one(challenge, answer):
+def test_challenge_answer_of_both_sides_is_the_published_one(challenge: str, answer: str) -> None:
     stored = bytes.fromhex(PASSWORD_1_HASH)
     assert challenge_answer(stored, bytes.fromhex(challenge)).hex() == answer
     assert session.proof(stored, bytes.fromhex(challenge)).hex() == answer
 
 
 @pytest.mark.parametrize("command", ["test/access", "user/get?login=1", "test/tick?symbol=EURUSD&bid=1"])
-def test_command_of_a_stranger_is_answered_403_and_the_end(simulator, command):
+def test_command_of_a_stranger_is_answered_403_and_the_end(simulator: SimulatorProcess, command: str) -> None:
     connection = stranger(simulator)
     status, text = asked(connection, f"/api/{command}")
     assert (status, text) == (403, "403 Forbidden")
     assert connection.sock is None
 
 
-def test_session_does_not_reach_another_connection(simulator):
+def test_session_does_not_reach_another_connection(simulator: SimulatorProcess) -> None:
     signed_in = Connection(simulator.endpoint())
     assert signed_in.ask("test/access").code == 0
     assert asked(stranger(simulator), "/api/test/access")[0] == 403
     signed_in.close()
 
 
-def test_wrong_manager_password_is_not_authorised(simulator):
+def test_wrong_manager_password_is_not_authorised(simulator: SimulatorProcess) -> None:
     with pytest.raises(GatewayNotAuthorised):
         Connection(simulator.endpoint(password="Wrong!2026"))
 
 
-def test_unknown_manager_login_is_not_authorised(simulator):
+def test_unknown_manager_login_is_not_authorised(simulator: SimulatorProcess) -> None:
     with pytest.raises(GatewayNotAuthorised):
         Connection(simulator.endpoint(login=4242))
 
 
-def test_server_with_an_untrusted_certificate_is_unavailable(simulator, tmp_path):
+def test_server_with_an_untrusted_certificate_is_unavailable(
+    simulator: SimulatorProcess, tmp_path: Path
+) -> None:
     other, _ = ensure_certificate(tmp_path, ["127.0.0.1"])
     with pytest.raises(GatewayUnavailable):
         Connection(simulator.endpoint(certificate=other.read_text()))
 
 
-def test_server_with_a_pinned_certificate_of_another_name_is_trusted(tmp_path: Path):
+def test_server_with_a_pinned_certificate_of_another_name_is_trusted(tmp_path: Path) -> None:
     folder = tmp_path / "books"
     folder.mkdir()
     ensure_certificate(folder, ["access.server.example"])
@@ -89,7 +92,7 @@ def test_server_with_a_pinned_certificate_of_another_name_is_trusted(tmp_path: P
         process.stop()
 
 
-def test_sign_in_answered_after_the_window_is_refused(tmp_path: Path):
+def test_sign_in_answered_after_the_window_is_refused(tmp_path: Path) -> None:
     process = SimulatorProcess(tmp_path, "--sign-in-window", "0.3").start()
     try:
         connection = stranger(process)
@@ -103,7 +106,7 @@ def test_sign_in_answered_after_the_window_is_refused(tmp_path: Path):
         process.stop()
 
 
-def test_idle_connection_is_closed_and_reads_go_on(tmp_path: Path):
+def test_idle_connection_is_closed_and_reads_go_on(tmp_path: Path) -> None:
     process = SimulatorProcess(tmp_path, "--idle-timeout", "0.3").start()
     try:
         login = process.add_account(amount="100.00")
@@ -119,7 +122,9 @@ def test_idle_connection_is_closed_and_reads_go_on(tmp_path: Path):
         process.stop()
 
 
-def test_money_does_not_travel_on_a_connection_that_died_idle(tmp_path: Path, monkeypatch):
+def test_money_does_not_travel_on_a_connection_that_died_idle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("trading.mt5.gateway.PROVEN_FOR", 0.5)
     process = SimulatorProcess(tmp_path, "--idle-timeout", "0.3").start()
     try:
@@ -133,7 +138,7 @@ def test_money_does_not_travel_on_a_connection_that_died_idle(tmp_path: Path, mo
         process.stop()
 
 
-def test_request_head_with_bare_line_feeds_is_understood(simulator):
+def test_request_head_with_bare_line_feeds_is_understood(simulator: SimulatorProcess) -> None:
     context = ssl.create_default_context(cadata=simulator.certificate)
     plain = http.client.HTTPSConnection(simulator.host, simulator.port, timeout=5, context=context)
     plain.connect()
@@ -146,7 +151,7 @@ def test_request_head_with_bare_line_feeds_is_understood(simulator):
     plain.close()
 
 
-def test_read_after_a_session_flap_signs_in_again(simulator, gateway):
+def test_read_after_a_session_flap_signs_in_again(simulator: SimulatorProcess, gateway: Mt5Gateway) -> None:
     login = simulator.add_account(amount="10.00")
     simulator.arm_fault("forbid", "user/get_batch")
     account = gateway.account(login)
@@ -154,13 +159,15 @@ def test_read_after_a_session_flap_signs_in_again(simulator, gateway):
     assert account.balance == 10
 
 
-def test_read_that_stays_forbidden_is_not_authorised(simulator, gateway):
+def test_read_that_stays_forbidden_is_not_authorised(
+    simulator: SimulatorProcess, gateway: Mt5Gateway
+) -> None:
     simulator.arm_fault("forbid", "user/get_batch", calls=2)
     with pytest.raises(GatewayNotAuthorised):
         gateway.account(1)
 
 
-def test_forbidden_on_a_raw_connection_closes_it(simulator):
+def test_forbidden_on_a_raw_connection_closes_it(simulator: SimulatorProcess) -> None:
     connection = Connection(simulator.endpoint())
     simulator.arm_fault("forbid", "symbol/total")
     with pytest.raises(Forbidden):

@@ -308,7 +308,8 @@ class Mt5Gateway(Gateway):
         """Deals of some logins; a list the server cannot answer whole is halved, a single login is read by
         pages."""
         parameters = {"login": ",".join(map(str, logins)), "from": first, "to": last}
-        answer = self._read("deal/get_batch", parameters, body={}, also=(retcodes.PARTIAL,))
+        incomplete = (retcodes.OK_NO_DATA, retcodes.PARTIAL)
+        answer = self._read("deal/get_batch", parameters, body={}, also=incomplete)
         if answer.code == retcodes.DONE:
             with _readable("deal/get_batch"):
                 return [records.deal(record, self._zone) for record in answer.records()]
