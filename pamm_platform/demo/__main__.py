@@ -24,6 +24,7 @@ from pamm_platform.embedded import Services, running_services, stop_services
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 FOLDER = REPOSITORY / ".run" / "demo"
+SETTINGS = "pamm_platform.settings.demo"
 WEB_WORKERS = 2
 CELERY_WORKERS = 2
 
@@ -79,7 +80,6 @@ def run(supervisor: Supervisor, say: Progress) -> int:
                     time.sleep(1)
                     for name in supervisor.watch():
                         say(f"{name} had ended and was started again (see {FOLDER}/logs/{name}.log)")
-            say("stopping PostgreSQL and Redis")
     except Stopped:
         say("ended; the data is kept (make demo-reset removes it)")
         return 0
@@ -96,57 +96,69 @@ def start(supervisor: Supervisor, services: Services, ports: dict[str, int], say
     supervisor.run(Program("migrate", [*manage, "migrate", "--verbosity=0"], as_owner))
     supervisor.run(Program("secure-database", [*manage, "secure_database"], as_owner))
 
-    say("starting the simulated trading server")
-    supervisor.start(
-        Program(
-            "simulator",
-            [sys.executable, "-m", "trading.simulator"],
-            environment,
-            is_ready=lambda: _listens(ports["DEMO_TRADING_PORT"]),
-        )
-    )
     say("loading brokers, people and a year of history, unless they are there")
-    loader = Program(
-        "load-demo", [*manage, "load_demo"], environment | {"DATABASE_OWNER_URL": services.owner_url()}
-    )
-    supervisor.run(loader, on_line=say)
+    # With the trading server down: its half of the history is written straight into its files.
+    loader_environment = environment | {"DATABASE_OWNER_URL": services.owner_url()}
+    supervisor.run(Program("load-demo", [*manage, "load_demo"], loader_environment), on_line=say)
 
-    say("starting web, worker and beat")
-    supervisor.start(web(environment, ports))
-    celery = [sys.executable, "-m", "celery", "--app=pamm_platform"]
-    quiet = ["--without-gossip", "--without-mingle", "--loglevel=WARNING"]
-    supervisor.start(
-        Program("worker", [*celery, "worker", f"--concurrency={CELERY_WORKERS}", *quiet], environment)
-    )
-    schedule = f"--schedule={FOLDER / 'beat-schedule'}"
-    supervisor.start(
-        Program("beat", [*celery, "beat", schedule, "--pidfile=", "--loglevel=WARNING"], environment)
-    )
+    say("starting the simulated trading server, web, worker, beat and the trading robot")
+    for program in programs(environment, ports):
+        supervisor.start(program)
 
     say("ready")
     print(supervisor.run(Program("demo-accounts", [*manage, "demo_accounts"], environment)), flush=True)
     print("Ctrl-C ends the demo. Logs are in .run/demo/logs.", flush=True)
 
 
-def web(environment: dict[str, str], ports: dict[str, int]) -> Program:
-    """gunicorn: one port for `*.localhost`, one per broker for programs that do not resolve that."""
-    own = [ports[name] for name in ("DEMO_PORT", "DEMO_ALPHA_PORT", "DEMO_BETA_PORT")]
-    binds = []
-    for _, address in loopback_addresses():
-        host = f"[{address}]" if ":" in address else address
-        binds += [f"--bind={host}:{port}" for port in own]
-    command = [sys.executable, "-m", "gunicorn", "pamm_platform.wsgi", f"--workers={WEB_WORKERS}", *binds]
-    return Program("web", [*command, "--log-level=warning"], environment, is_ready=lambda: _is_ready(own[0]))
+def programs(environment: dict[str, str], ports: dict[str, int]) -> list[Program]:
+    """What stays up, in the order of starting; it is ended in the opposite order."""
+    python = sys.executable
+    celery = [python, "-m", "celery", "--app=pamm_platform"]
+    simulator = [
+        python,
+        "-m",
+        "trading.simulator",
+        f"--data-dir={environment['SIMULATOR_FOLDER']}",
+        f"--port={ports['DEMO_TRADING_PORT']}",
+    ]
+    # One port for `*.localhost`, and one per broker for programs that do not resolve that.
+    web_ports = [ports[name] for name in ("DEMO_PORT", "DEMO_ALPHA_PORT", "DEMO_BETA_PORT")]
+    addresses = [f"[{address}]" if ":" in address else address for _, address in loopback_addresses()]
+    web = [
+        python,
+        "-m",
+        "gunicorn",
+        "pamm_platform.wsgi",
+        f"--workers={WEB_WORKERS}",
+        "--log-level=warning",
+        *(f"--bind={address}:{port}" for address in addresses for port in web_ports),
+    ]
+    worker = [
+        *celery,
+        "worker",
+        f"--concurrency={CELERY_WORKERS}",
+        "--without-gossip",
+        "--without-mingle",
+        "--loglevel=WARNING",
+    ]
+    beat = [*celery, "beat", f"--schedule={FOLDER / 'beat-schedule'}", "--pidfile=", "--loglevel=WARNING"]
+    trading_port = ports["DEMO_TRADING_PORT"]
+    return [
+        Program("simulator", simulator, environment, is_ready=lambda: _listens(trading_port)),
+        Program("web", web, environment, is_ready=lambda: _answers(web_ports[0])),
+        Program("worker", worker, environment),
+        Program("beat", beat, environment),
+        Program("robot", [python, "manage.py", "demo_robot"], environment),
+    ]
 
 
 def demo_environment(services: Services, ports: dict[str, int]) -> dict[str, str]:
     """What every program of the demo reads; without the owner's address."""
     return {
-        "DJANGO_SETTINGS_MODULE": "pamm_platform.settings.demo",
+        "DJANGO_SETTINGS_MODULE": SETTINGS,
         "DATABASE_URL": services.app_url(),
         "REDIS_URL": services.redis.url,
         "SIMULATOR_FOLDER": str(FOLDER / "simulator"),
-        "SIMULATOR_PORT": str(ports["DEMO_TRADING_PORT"]),
         **demo_secrets(),
         **{name: str(port) for name, port in ports.items()},
     }
@@ -185,7 +197,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise Stopped
 
 
-def _is_ready(port: int) -> bool:
+def _answers(port: int) -> bool:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5) as answer:
             return bool(answer.status == 200)

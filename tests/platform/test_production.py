@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.http.request import validate_host
 from django.test import Client
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django.fixtures import Settings
 
 from pamm_platform.embedded import Services
 from pamm_platform.hosts import BrokerHosts
@@ -163,7 +163,7 @@ def test_hosts_of_brokers_are_allowed_besides_those_of_the_environment(
 
 
 def test_health_pages_answer_on_any_host_and_name_what_is_missing(
-    committed_db: str, settings: SettingsWrapper
+    committed_db: str, settings: Settings
 ) -> None:
     visitor = Client(headers={"host": "10.1.2.3"})
     assert visitor.get("/health/live").status_code == 200
