@@ -7,7 +7,8 @@ transaction.
 """
 
 import os
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -32,12 +33,22 @@ JOINED = datetime(2026, 1, 1, tzinfo=UTC)
 register_uuid()
 
 
-def broker_called(slug: str, *, host: str | None = None, is_platform: bool = False) -> Broker:
-    """The broker of that slug, made if need be; it answers on `host`, else on `<slug>.localhost`."""
-    owner_url = os.environ["DATABASE_OWNER_URL"]
-    with closing(psycopg2.connect(owner_url)) as owner, owner, owner.cursor() as cursor:
+@contextmanager
+def as_owner() -> Iterator[Any]:
+    """A cursor of the tables' owner, whom no policy holds, in the test's database; committed at the end."""
+    with (
+        closing(psycopg2.connect(os.environ["DATABASE_OWNER_URL"])) as owner,
+        owner,
+        owner.cursor() as cursor,
+    ):
         cursor.execute("SELECT current_database()")
         assert cursor.fetchone() == (connection.settings_dict["NAME"],)
+        yield cursor
+
+
+def broker_called(slug: str, *, host: str | None = None, is_platform: bool = False) -> Broker:
+    """The broker of that slug, made if need be; it answers on `host`, else on `<slug>.localhost`."""
+    with as_owner() as cursor:
         cursor.execute("SELECT id FROM brokers_broker WHERE slug = %s", [slug])
         found = cursor.fetchone()
         if found is None:
@@ -110,6 +121,7 @@ def pool(
         login=login,
         currency="USD",
         name=f"Pool {login}",
+        opening_key=f"pool-{login}",
         state=PammAccount.State.ACTIVE,
         units=Decimal(1000),
         last_equity=Decimal(1000),
