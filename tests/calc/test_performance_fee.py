@@ -125,6 +125,11 @@ def test_performance_fee_lower_basis_floating_profit_waits_and_floating_loss_cou
     assert (fee.amount, fee.high_water_mark_next) == (Decimal("2.00"), Decimal("108.00"))
 
 
+def test_performance_fee_lower_basis_never_takes_the_mark_below_zero() -> None:
+    fee = performance_fee(**inputs("10.00", "0.50", "5"), profit_value=Decimal("1.00"))
+    assert (fee.amount, fee.high_water_mark_next, fee.carried_next) == (Decimal(1), ZERO, Decimal("4.1"))
+
+
 def test_performance_fee_managers_own_investment_pays_nothing() -> None:
     fee = performance_fee(**inputs("200.00", "100.00", schedule=FREE_OF_FEES))
     assert (fee.amount, fee.carried_next) == (ZERO, ZERO)
