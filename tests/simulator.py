@@ -8,6 +8,7 @@ import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from trading.mt5.answers import Answer
@@ -66,14 +67,16 @@ class SimulatorProcess:
         return (self.folder / CERTIFICATE_FILE).read_text()
 
     def endpoint(self, **changes: object) -> Endpoint:
-        fields = {
+        fields: dict[str, Any] = {
             "host": self.host,
             "port": self.port,
             "login": MANAGER_LOGIN,
             "password": MANAGER_PASSWORD,
-            "certificate": self.certificate,
+            **changes,
         }
-        return Endpoint(**{**fields, **changes})  # type: ignore[arg-type]
+        if "certificate" not in fields:
+            fields["certificate"] = self.certificate
+        return Endpoint(**fields)
 
     def gateway(self, **changes: object) -> Mt5Gateway:
         """A client of its own, independent of what the platform has configured."""
@@ -111,7 +114,7 @@ class SimulatorProcess:
         seconds: float = 0,
         login: int = 0,
     ) -> None:
-        """`kind`: drop_before, drop_after, late (answer after `seconds`), forbid (403)."""
+        """`kind`: drop_before, drop_after, late (answer after `seconds`), empty list, forbid (403)."""
         self.ask(
             "test/fault",
             kind=kind,

@@ -19,6 +19,7 @@ from trading.gateway import (
     Unknown,
 )
 from trading.mt5.gateway import Mt5Gateway
+from trading.simulator.store import Store
 
 KEY = "PM01JD2Z0M3Q8X7K4N5V6B9C1A2E"
 
@@ -220,6 +221,31 @@ def test_search_reads_every_page(simulator: SimulatorProcess, gateway: Mt5Gatewa
     for key in ("n0", "n229"):
         assert isinstance(gateway.find_adjustment(login, key, Decimal(1), started), Found)
     assert simulator.calls()["deal/get_page"] == 2 * 3
+
+
+def test_history_that_is_not_loaded_shows_neither_presence_nor_absence(
+    simulator: SimulatorProcess, gateway: Mt5Gateway
+) -> None:
+    login, started = simulator.add_account(amount="100.00"), now()
+    simulator.arm_fault("empty", "deal/get_page", login=login)
+    assert isinstance(gateway.find_adjustment(login, KEY, Decimal(1), started), Inconclusive)
+    assert isinstance(gateway.find_adjustment(login, KEY, Decimal(1), started), NotFound)
+
+
+def test_balance_that_does_not_follow_from_the_history_makes_absence_inconclusive(
+    own_simulator: SimulatorProcess,
+) -> None:
+    login, started = own_simulator.add_account(amount="100.00"), now()
+    own_simulator.stop()
+    store = Store(own_simulator.folder)
+    (account,) = store.accounts()
+    account.balance += 1
+    store.put_account(account)
+    store.close()
+    own_simulator.start()
+    gateway = own_simulator.gateway()
+    assert isinstance(gateway.find_adjustment(login, KEY, Decimal(1), started), Inconclusive)
+    gateway.close()
 
 
 def test_new_account_is_opened_with_its_password(simulator: SimulatorProcess, gateway: Mt5Gateway) -> None:

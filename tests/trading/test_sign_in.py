@@ -4,16 +4,25 @@ import http.client
 import json
 import os
 import ssl
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from tests.simulator import MANAGER_LOGIN, SimulatorProcess
 from trading.gateway import Applied, GatewayNotAuthorised, GatewayUnavailable
 from trading.mt5.authentication import challenge_answer, password_hash
-from trading.mt5.connection import Connection, ConnectionLost, Forbidden
+from trading.mt5.connection import Connection, ConnectionLost, Endpoint, Forbidden
 from trading.mt5.gateway import Mt5Gateway
 from trading.simulator import session
 from trading.simulator.certificate import ensure_certificate
@@ -34,6 +43,64 @@ def asked(connection: http.client.HTTPSConnection, path: str) -> tuple[int, str]
     connection.request("GET", path)
     response = connection.getresponse()
     return response.status, response.read().decode()
+
+
+def certificate_of_an_authority(folder: Path, name: str) -> tuple[str, Path, Path]:
+    """PEM of an authority, and the files of a certificate it signed for `name` with its key."""
+    authority_key, leaf_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    issuer, subject = (
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)]) for common_name in ("CA", name)
+    )
+    now = datetime.now(UTC)
+
+    def signed(owner: x509.Name, key: ec.EllipticCurvePrivateKey, *, authority: bool) -> bytes:
+        builder = (
+            x509.CertificateBuilder(issuer, owner, key.public_key(), x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        )
+        return builder.sign(authority_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    leaf, key = folder / "leaf.pem", folder / "leaf.key"
+    leaf.write_bytes(signed(subject, leaf_key, authority=False))
+    key.write_bytes(
+        leaf_key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return signed(issuer, authority_key, authority=True).decode(), leaf, key
+
+
+@contextmanager
+def impostor(certificate: Path, key: Path) -> Iterator[tuple[int, list[str]]]:
+    """A server that says yes to everybody: its port, and the paths it was asked for."""
+    seen: list[str] = []
+
+    class SaysYes(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            seen.append(self.path)
+            content = json.dumps({"retcode": "0 Done", "srv_rand": "00" * 16, "cli_rand_answer": "00" * 16})
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), SaysYes)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server.server_address[1], seen
+    server.shutdown()
+    server.server_close()
 
 
 def test_password_hash_of_the_published_password_is_the_published_one() -> None:
@@ -90,6 +157,34 @@ def test_server_with_a_pinned_certificate_of_another_name_is_trusted(tmp_path: P
         assert Connection(process.endpoint()).ask("test/access").code == 0
     finally:
         process.stop()
+
+
+def test_foreign_name_under_a_trusted_authority_is_not_enough(tmp_path: Path) -> None:
+    authority, leaf, key = certificate_of_an_authority(tmp_path, "access.server.example")
+    process = SimulatorProcess(tmp_path / "books", "--tls-cert", str(leaf), "--tls-key", str(key)).start()
+    try:
+        with pytest.raises(GatewayUnavailable, match="not pinned"):
+            Connection(process.endpoint(certificate=authority))
+        assert Connection(process.endpoint(certificate=authority + leaf.read_text())).is_open
+    finally:
+        process.stop()
+
+
+def test_server_that_cannot_prove_the_password_is_not_trusted(tmp_path: Path) -> None:
+    """Whoever answers every challenge with success but does not know the password gets no command."""
+    certificate, key = ensure_certificate(tmp_path, ["127.0.0.1"])
+    with impostor(certificate, key) as (port, seen):
+        endpoint = Endpoint("127.0.0.1", port, MANAGER_LOGIN, "Manager!2026", certificate.read_text())
+        with pytest.raises(GatewayNotAuthorised, match="not the one we trust"):
+            Connection(endpoint)
+        assert [path.split("?")[0] for path in seen] == ["/api/auth/start", "/api/auth/answer"]
+
+
+def test_closed_connection_never_opens_another_by_itself(simulator: SimulatorProcess) -> None:
+    connection = Connection(simulator.endpoint())
+    connection.close()
+    with pytest.raises(ConnectionLost):
+        connection.ask("test/access")
 
 
 def test_sign_in_answered_after_the_window_is_refused(tmp_path: Path) -> None:

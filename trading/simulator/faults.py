@@ -13,6 +13,8 @@ class FaultKind(Enum):
     """Done and durable, but the connection breaks before the answer."""
     LATE = "late"
     """Done, and answered some seconds later."""
+    EMPTY = "empty"
+    """Answered as done, but with an empty list: a history that is not loaded yet."""
     FORBID = "forbid"
     """Nothing done; the connection loses its session and answers 403."""
 

@@ -122,6 +122,8 @@ class Server:
             if fault and fault.kind is FaultKind.DROP_AFTER:
                 writer.transport.abort()
                 return False
+            if fault and fault.kind is FaultKind.EMPTY:
+                members["answer"] = []
             if fault and fault.kind is FaultKind.LATE:
                 await asyncio.sleep(fault.seconds)
         except SessionRefused:
