@@ -43,6 +43,11 @@ class TenantManager(models.Manager.from_queryset(TenantQuerySet)[M]):  # type: i
         queryset: TenantQuerySet[M] = super().get_queryset()
         return queryset.filter(broker_id=current_broker_id())
 
+    def none(self) -> TenantQuerySet[M]:
+        """No rows of nobody: forms may name it when they are defined, before any scope is entered."""
+        queryset: TenantQuerySet[M] = super().get_queryset()
+        return queryset.none()
+
 
 class TenantModelBase(ModelBase):
     """Adds to every concrete tenant model what `DESIGN` asks of all of them.

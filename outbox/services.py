@@ -14,7 +14,7 @@ class EventOutsideTransaction(RuntimeError):
     """An event must commit together with what it reports."""
 
 
-def record_event(kind: str, *, subject: uuid.UUID, occurred_at: datetime | None = None, **payload: Any) -> Event:
+def record_event(kind: str, /, *, subject: uuid.UUID, occurred_at: datetime | None = None, **payload: Any) -> Event:
     """Write one event in the caller's transaction. Raises `EventOutsideTransaction`."""
     return record_events([(kind, subject, payload)], occurred_at=occurred_at)[0]
 

@@ -142,8 +142,8 @@ def _activate(account: PammAccount, login: int, own_capital: Decimal, by: User) 
             currency=locked.currency, currency_digits=locked.currency_digits, state=Request.State.CONFIRMED,
             idempotency_key=f"own-capital-{locked.public_id}", created_by=by, created_at=now, confirmed_at=now,
         )  # fmt: skip
-        record_event("account_opened", subject=locked.public_id, login=login, own_capital=str(own_capital))
-        record_event("request_created", subject=request.public_id, kind=request.kind, amount=str(own_capital))
+        record_event("account.opened", subject=locked.public_id, login=login, own_capital=str(own_capital))
+        record_event("request.created", subject=request.public_id, kind=request.kind, amount=str(own_capital))
     return locked
 
 

@@ -94,7 +94,7 @@ class Execution:
         record_events(
             [
                 (
-                    "request_executed",
+                    "request.executed",
                     request.public_id,
                     {
                         "kind": request.kind,
@@ -108,7 +108,7 @@ class Execution:
             ]
             + [
                 (
-                    "fee_charged",
+                    "fee.charged",
                     charge.investment.public_id,
                     {"kind": charge.kind, "amount": str(charge.amount), "currency": charge.currency},
                 )

@@ -253,7 +253,7 @@ def reject_request(*, request: Request, by: User, note: str) -> Request:
         if not may_decide(by, locked):
             raise NotAllowed
         _end(locked, Request.State.REJECTED, reason_code="rejected", note=note.strip())
-        record_event("request_rejected", subject=locked.public_id, note=note.strip(), by=str(by.public_id))
+        record_event("request.rejected", subject=locked.public_id, note=note.strip(), by=str(by.public_id))
     return locked
 
 
@@ -270,7 +270,7 @@ def cancel_request(*, request: Request, by: User) -> Request:
             _end(locked, Request.State.CANCELLED, reason_code="cancelled")
         elif not _call_back(locked):
             raise RequestNotPending(state=locked.get_state_display())
-        record_event("request_cancelled", subject=locked.public_id, by=str(by.public_id))
+        record_event("request.cancelled", subject=locked.public_id, by=str(by.public_id))
     return locked
 
 
@@ -284,7 +284,7 @@ def expire_requests() -> int:
             if locked.state != Request.State.PENDING:
                 continue
             _end(locked, Request.State.EXPIRED, reason_code="expired")
-            record_event("request_expired", subject=locked.public_id)
+            record_event("request.expired", subject=locked.public_id)
             expired += 1
     return expired
 
@@ -292,7 +292,7 @@ def expire_requests() -> int:
 def fail_request(request: Request, *, reason_code: str, note: str = "") -> None:
     """End a request that the rollover could not carry out, in the caller's transaction. Nothing of it has happened."""
     _end(request, Request.State.FAILED, reason_code=reason_code, note=note)
-    record_event("request_failed", subject=request.public_id, reason=reason_code, note=note)
+    record_event("request.failed", subject=request.public_id, reason=reason_code, note=note)
 
 
 class _Content:
@@ -366,7 +366,7 @@ def _create(
         request.expires_at = now + PENDING_FOR
     request.save()
     record_event(
-        "request_created", subject=request.public_id, kind=kind, amount=str(amount) if amount is not None else None,
+        "request.created", subject=request.public_id, kind=kind, amount=str(amount) if amount is not None else None,
         currency=account.currency, investment=str(investment.public_id), state=request.state,
     )  # fmt: skip
     return request
@@ -377,7 +377,7 @@ def _confirm(request: Request, by: User | None) -> None:
     request.confirmed_at = timezone.now()
     request.confirmed_by = by
     request.expires_at = None
-    record_event("request_confirmed", subject=request.public_id, by=str(by.public_id) if by is not None else None)
+    record_event("request.confirmed", subject=request.public_id, by=str(by.public_id) if by is not None else None)
 
 
 def _end(request: Request, state: Request.State, *, reason_code: str, note: str = "") -> None:

@@ -14,16 +14,19 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.models import User
 from allocation.models import Investment
+from allocation.services import last_price
 from brokers.errors import NotFound, Refusal
 from brokers.identifiers import new_public_id
 from brokers.scope import broker_scope, current_broker_id
+from fees.calc.performance import Withdrawal
 from fees.errors import MoreThanAvailable, NothingIsAvailable
-from fees.queries import figures_of
+from fees.queries import fee_basis, figures_of
 from fees.services import plan_withdrawal
 from investing.errors import TradingServerUnavailable
 from investing.models import Request
@@ -175,7 +178,7 @@ def close_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
             return _sent(request_close(investment=investment, by=_person(request), idempotency_key=_key(request)))
         except Refusal as refusal:
             _show(form, refusal)
-    context = _investment_context(investment) | {"form": form, "key": _new_key(request)}
+    context = _investment_context(investment) | {"form": form, "key": _key(request)}
     return render(request, "investing/close.html", context, status=422 if form.errors else 200)
 
 
@@ -256,7 +259,7 @@ def _deposit_form(request: HttpRequest, investment: Investment, form: forms.Form
     terms = investment.terms
     context = _investment_context(investment) | {
         "form": form,
-        "key": _new_key(request),
+        "key": _key(request),
         "terms": terms,
         "free_money": _free_money(investment),
     }
@@ -264,7 +267,7 @@ def _deposit_form(request: HttpRequest, investment: Investment, form: forms.Form
 
 
 def _withdrawal_form(request: HttpRequest, investment: Investment, form: forms.Form) -> HttpResponse:
-    context = _investment_context(investment) | {"form": form, "key": _new_key(request)}
+    context = _investment_context(investment) | {"form": form, "key": _key(request)}
     return render(request, "investing/withdraw.html", context, status=422 if form.errors else 200)
 
 
@@ -290,16 +293,11 @@ def _withdrawal_review(request: HttpRequest, investment: Investment, form: forms
                 )
                 return _withdrawal_form(request, investment, form)
             plan = None
-    context |= {"form": form, "key": _new_key(request), "amount": amount, "plan": plan, "closes": plan is None}
+    context |= {"form": form, "key": _key(request), "amount": amount, "plan": plan, "closes": plan is None}
     return render(request, "investing/withdraw_review.html", context)
 
 
-def _plan(investment: Investment, amount: Decimal) -> Any:
-    from django.utils import timezone
-
-    from allocation.services import last_price
-    from fees.queries import fee_basis
-
+def _plan(investment: Investment, amount: Decimal) -> Withdrawal:
     digits = investment.account.currency_digits
     basis = fee_basis(investment, last_price(investment.account), digits, timezone.now())
     return plan_withdrawal(investment, amount, basis, digits)
@@ -334,12 +332,8 @@ def _sent(made: Request) -> HttpResponse:
 
 
 def _key(request: HttpRequest) -> str:
-    return request.POST.get("key", "")[:64]
-
-
-def _new_key(request: HttpRequest) -> str:
-    """The key of this form: kept through its steps, new once the content may change."""
-    return _key(request) or str(new_public_id())
+    """What makes the same click twice one request: made with the form and kept through its steps."""
+    return request.POST.get("key", "")[:64] or str(new_public_id())
 
 
 def _person(request: HttpRequest) -> User:

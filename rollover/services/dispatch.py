@@ -60,7 +60,7 @@ def order_rollover(*, accounts: Iterable[PammAccount], by: User) -> list[Rollove
         free = _rolling_accounts().filter(pk__in=[account.pk for account in wanted])
         ordered = _write_down(free, now, ordered_at=now, by=by)
         for rollover in ordered:
-            record_event("rollover_ordered", subject=rollover.account.public_id, by=str(by.public_id))
+            record_event("rollover.ordered", subject=rollover.account.public_id, by=str(by.public_id))
     return ordered
 
 
@@ -90,7 +90,7 @@ def release_account(
             locked.accepted_ticket = max(locked.accepted_ticket, accept_through_ticket)
         locked.save()
         record_event(
-            "account_released", subject=locked.public_id, by=str(by.public_id), note=note.strip(), reason=reason,
+            "account.released", subject=locked.public_id, by=str(by.public_id), note=note.strip(), reason=reason,
             accepted_through=accept_through_ticket,
         )  # fmt: skip
     return locked

@@ -127,7 +127,7 @@ def _sweep(account: PammAccount, remainder: Decimal, broker: Broker) -> list[Tra
         account.is_held = True
         account.hold_reason = "remainder_too_large"
         account.hold_details = {"remainder": str(remainder)}
-        record_event("account_held", subject=account.public_id, reason=account.hold_reason)
+        record_event("account.held", subject=account.public_id, reason=account.hold_reason)
         return []
     house, pool = _rounding_endpoint(account), pamm_endpoint(account)
     source, destination = (pool, house) if remainder > 0 else (house, pool)
@@ -217,4 +217,4 @@ def _wipe_out(account: PammAccount, point: PricePoint) -> None:
         if collection is not None and collection.state == Transfer.State.IN_TRANSIT:
             returns.append((collection, Endpoint(personal.login, Side.PERSONAL, personal.public_id)))
     release_transfers(returns)
-    record_event("account_wiped_out", subject=account.public_id, investments=cancelled)
+    record_event("account.wiped_out", subject=account.public_id, investments=cancelled)

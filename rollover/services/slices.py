@@ -142,7 +142,7 @@ class _Slice:
                 held.lease_until = None
                 held.save()
                 record_event(
-                    "rollover_completed", subject=rollover.account.public_id, rollover=str(rollover.public_id)
+                    "rollover.completed", subject=rollover.account.public_id, rollover=str(rollover.public_id)
                 )
 
     def _without(self, rollovers: Sequence[Rollover], logins: set[int]) -> list[Rollover]:
@@ -172,5 +172,5 @@ def _hold(rollover: Rollover, reading: Reading) -> None:
         is_held=True, hold_reason=reading.hold_reason, hold_details=reading.details
     )
     record_event(
-        "account_held", subject=rollover.account.public_id, reason=reading.hold_reason, details=reading.details
+        "account.held", subject=rollover.account.public_id, reason=reading.hold_reason, details=reading.details
     )

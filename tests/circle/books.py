@@ -1,0 +1,34 @@
+"""The oracle: what must be true of the books after every step, written against the law and not the code under test."""
+
+from decimal import Decimal
+
+from django.db.models import Sum
+
+from accounts.models import PammAccount
+from allocation.models import Investment, UnitEntry
+from ledger.models import LedgerAccount, Posting
+from ledger.queries import balance
+from tests.circle.world import Desk
+from transfers.models import Leg
+
+
+def assert_books_agree(desk: Desk, account: PammAccount) -> None:
+    """Units, ledger and trading server say the same of this account, with nothing under way."""
+    account.refresh_from_db()
+    assert account.login is not None
+    held = Investment.objects.filter(account=account).aggregate(units=Sum("units"))["units"] or Decimal(0)
+    assert account.units == held
+    for investment in Investment.objects.filter(account=account):
+        entered = UnitEntry.objects.filter(investment=investment).aggregate(units=Sum("units"))["units"]
+        assert investment.units == (entered or Decimal(0)), investment
+    assert sum(Posting.objects.values_list("amount", flat=True)) == 0
+    on_server = desk.balance(account.login)
+    kinds = LedgerAccount.Kind
+    assert balance(kinds.PAMM_CASH, account.public_id, account.currency) == on_server
+    floating = balance(kinds.PAMM_FLOATING, account.public_id, account.currency)
+    assert balance(kinds.POOL_CLAIM, account.public_id, account.currency) == -account.last_equity
+    assert account.last_equity == on_server + floating
+    assert balance(kinds.IN_TRANSIT, desk.server.public_id, account.currency) == 0
+    assert not Leg.objects.exclude(state=Leg.State.APPLIED).filter(login=account.login).exists()
+    payables = Posting.objects.filter(account__kind=kinds.PAYABLE).aggregate(sum=Sum("amount"))["sum"]
+    assert not payables

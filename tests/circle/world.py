@@ -1,0 +1,189 @@
+"""A broker with a real trading server in its own process, and the people of a pool.
+
+Prices are made by trading: `Desk.bring_equity_to` opens and closes a position on the PAMM account so that its equity
+becomes exactly what a test wants.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from accounts.models import HouseAccount, Manager, PammAccount, PersonalAccount, Role, User
+from allocation.models import Investment
+from brokers.models import Broker
+from fees.calc.schedule import Basis, Mode, Schedule, Tier
+from investing import services as investing
+from investing.models import Request
+from offers.models import Offer
+from offers.services import TermsDraft, create_offer, open_offer
+from rollover.models import Rollover
+from rollover.services import order_rollover, roll_over
+from tests.simulator import MANAGER_LOGIN, MANAGER_PASSWORD, SimulatorProcess
+from tests.worlds import person
+from trading.gateway import Filled, Gateway, Side
+from trading.gateways import gateway_for
+from trading.models import TradingGroup, TradingServer
+
+INDEX = "US500"
+"""One lot of it earns one unit of its price: a move of 0.01 is one cent."""
+INDEX_PRICE = Decimal("5000.00")
+
+
+@dataclass
+class Desk:
+    """Broker A's side of the world: its server, its staff, and hands to trade with."""
+
+    broker: Broker
+    simulator: SimulatorProcess
+    server: TradingServer
+    dealer: User
+    gateway: Gateway
+    _orders: int = field(default=0)
+
+    @classmethod
+    def open(cls, simulator: SimulatorProcess, slug: str = "a") -> "Desk":
+        """To be called inside the scope of `broker_called(slug)`."""
+        broker = Broker.objects.get()
+        # Tests run at any hour and set prices by hand.
+        server = TradingServer.objects.create(
+            name="Simulated", host=simulator.host, port=simulator.port, manager_login=MANAGER_LOGIN,
+            manager_password=MANAGER_PASSWORD, ca_certificate=simulator.certificate, time_zone=simulator.timezone,
+        )  # fmt: skip
+        for currency, digits in (("USD", 2), ("EUR", 2), ("JPY", 0)):
+            for purpose in TradingGroup.Purpose.values:
+                TradingGroup.objects.create(
+                    server=server, name=f"{purpose}\\{currency}", purpose=purpose, currency=currency,
+                    currency_digits=digits,
+                )  # fmt: skip
+            for purpose in (HouseAccount.Purpose.ROUNDING, HouseAccount.Purpose.SUSPENSE):
+                HouseAccount.objects.create(
+                    server=server, purpose=purpose, currency=currency, currency_digits=digits,
+                    login=simulator.add_account(f"house\\{currency}", "1000"),
+                )  # fmt: skip
+        dealer = person("dealer@a.example", Role.DEALER)
+        return cls(broker, simulator, server, dealer, gateway_for(server))
+
+    def client(self, name: str, amount: str, *roles: Role, currency: str = "USD") -> PersonalAccount:
+        """A person with a personal account that holds `amount`."""
+        user = person(f"{name}@{self.broker.slug}.example", *roles, first_name=name.title())
+        digits = 0 if currency == "JPY" else 2
+        login = self.simulator.add_account(f"personal\\{currency}", amount)
+        account: PersonalAccount = PersonalAccount.objects.create(
+            user=user, server=self.server, login=login, currency=currency, currency_digits=digits
+        )
+        return account
+
+    def pamm_account(self, income: PersonalAccount, own_capital: str, **fields: object) -> PammAccount:
+        manager = Manager.objects.filter(user=income.user).first() or Manager.objects.create(
+            user=income.user, display_name=income.user.full_name
+        )
+        return investing.open_pamm_account(
+            manager=manager, income_account=income, name=str(fields.pop("name", "Pool")), own_capital=Decimal(own_capital),
+            minimum_own_capital=Decimal(str(fields.pop("minimum_own_capital", "100.00" if income.currency_digits else "100"))),
+            by=income.user, idempotency_key=str(uuid.uuid4()), **fields,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    def offer(self, account: PammAccount, terms: TermsDraft, **fields: object) -> Offer:
+        by = account.manager.user
+        settings: dict[str, object] = {
+            "name": "Offer", "visibility": Offer.Visibility.PUBLIC, "approval": Offer.Approval.MANAGER, **fields,
+        }  # fmt: skip
+        offer = create_offer(account=account, terms=terms, by=by, **settings)  # type: ignore[arg-type]
+        return open_offer(offer=offer, by=by)
+
+    def invest(self, personal: PersonalAccount, offer: Offer, amount: str) -> Investment:
+        """Ask to join and have the dealer confirm."""
+        request = investing.request_first_deposit(
+            owner=personal.user, offer=offer, terms=offer.terms.latest("version"), personal_account=personal,
+            amount=Decimal(amount), idempotency_key=str(uuid.uuid4()),
+        )  # fmt: skip
+        if request.state == Request.State.PENDING:
+            investing.confirm_request(request=request, by=self.dealer)
+        return request.investment
+
+    def withdraw(self, investment: Investment, amount: str, **fields: bool) -> Request:
+        return investing.request_withdrawal(
+            investment=investment, amount=Decimal(amount), by=investment.owner, idempotency_key=str(uuid.uuid4()),
+            **fields,
+        )  # fmt: skip
+
+    def add_money(self, investment: Investment, amount: str) -> Request:
+        request = investing.request_further_deposit(
+            investment=investment, amount=Decimal(amount), by=investment.owner, idempotency_key=str(uuid.uuid4())
+        )
+        return request
+
+    def close(self, investment: Investment) -> Request:
+        return investing.request_close(
+            investment=investment, by=investment.owner, idempotency_key=str(uuid.uuid4())
+        )
+
+    def roll(self, *accounts: PammAccount) -> list[Rollover]:
+        """Order rollovers by hand and carry them out here."""
+        ordered = order_rollover(accounts=_fresh(accounts), by=self.dealer)
+        roll_over([rollover.pk for rollover in ordered])
+        return list(Rollover.objects.filter(pk__in=[rollover.pk for rollover in ordered]).select_related("account"))
+
+    def earn(self, account: PammAccount, amount: Decimal) -> None:
+        """Trade the account so that it earns (or loses) exactly `amount`, in dollars, positions closed."""
+        self.hold(account, amount)
+        self.flatten(account)
+
+    def hold(self, account: PammAccount, amount: Decimal) -> None:
+        """Leave a position open whose floating result is `amount`."""
+        self.simulator.set_tick(INDEX, INDEX_PRICE, INDEX_PRICE)
+        self._order(account, Side.BUY)
+        self.simulator.set_tick(INDEX, INDEX_PRICE + amount, INDEX_PRICE + amount)
+
+    def flatten(self, account: PammAccount) -> None:
+        login = _login(account)
+        for position in self.gateway.positions([login])[login]:
+            side = Side.SELL if position.side is Side.BUY else Side.BUY
+            self._order(account, side, position=position.ticket)
+
+    def bring_equity_to(self, account: PammAccount, equity: Decimal) -> None:
+        """Trade so that the server's equity of the account is `equity`."""
+        self.earn(account, equity - self.balance(_login(account)))
+
+    def bring_price_to(self, account: PammAccount, price: Decimal) -> None:
+        """Trade so that price per unit becomes `price`, as near as whole minor units allow."""
+        account.refresh_from_db()
+        target = round(account.units * price, account.currency_digits)
+        self.bring_equity_to(account, target)
+
+    def balance(self, login: int) -> Decimal:
+        return self.simulator.balance(login)
+
+    def _order(self, account: PammAccount, side: Side, position: int | None = None) -> None:
+        self._orders += 1
+        outcome = self.gateway.place_market_order(
+            _login(account), INDEX, side, Decimal(1), f"test{self._orders}", position=position
+        )
+        assert isinstance(outcome, Filled), outcome
+
+
+def terms(
+    *tiers: tuple[str | None, str], basis: str = "flat", mode: str = "whole", **fields: object
+) -> TermsDraft:
+    """Terms with these tiers, an interval of one rollover each unless told otherwise, and small minimums."""
+    schedule = Schedule(
+        Basis(basis),
+        Mode(mode),
+        tuple(Tier(None if bound is None else Decimal(bound), Decimal(rate)) for bound, rate in tiers),
+    )
+    values: dict[str, object] = {
+        "schedule": schedule, "interval_unit": "rollovers", "interval_count": 1, "interval_anchor": "own",
+        "minimum_first": Decimal("10"), "minimum_further": Decimal("10"), "minimum_remaining": Decimal("10"),
+    }  # fmt: skip
+    return TermsDraft(**{**values, **fields})  # type: ignore[arg-type]
+
+
+def _fresh(accounts: Sequence[PammAccount]) -> list[PammAccount]:
+    return list(PammAccount.objects.filter(pk__in=[account.pk for account in accounts]))
+
+
+def _login(account: PammAccount) -> int:
+    assert account.login is not None
+    return account.login
+
