@@ -33,27 +33,33 @@ class BrokerScopeMiddleware:
             request.broker = broker  # type: ignore[attr-defined]
             response = self.get_response(request)
         if isinstance(response, StreamingHttpResponse):
-            response.streaming_content = chunks_in_scope(broker_id, response.streaming_content)  # type: ignore[arg-type]
+            _stream_in_scope(broker_id, response)
         return response
+
+
+def _stream_in_scope(broker_id: int, response: StreamingHttpResponse) -> None:
+    chunks: Iterable[bytes] = response.streaming_content  # type: ignore[assignment]
+    response.streaming_content = chunks_in_scope(broker_id, chunks)
+    close = response.close
+
+    def close_in_scope() -> None:
+        # A reader who goes away early: what the generator does last needs the scope too.
+        with broker_scope(broker_id):
+            close()
+
+    response.close = close_in_scope  # type: ignore[method-assign]
 
 
 def chunks_in_scope(broker_id: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Pass chunks on, each made inside the scope; between two of them the server's thread is in none."""
-    with broker_scope(broker_id):
-        iterator = iter(chunks)
-    try:
-        while True:
-            with broker_scope(broker_id):
-                try:
-                    chunk = next(iterator)
-                except StopIteration:
-                    return
-            yield chunk
-    finally:
-        close = getattr(iterator, "close", None)
-        if close is not None:
-            with broker_scope(broker_id):
-                close()
+    iterator = iter(chunks)
+    while True:
+        with broker_scope(broker_id):
+            try:
+                chunk = next(iterator)
+            except StopIteration:
+                return
+        yield chunk
 
 
 def _nobody_here() -> HttpResponse:
