@@ -10,6 +10,7 @@ import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pamm_platform.embedded import Services, running_services
@@ -56,7 +57,7 @@ def main(arguments: list[str]) -> int:
         outcomes.append(Outcome("install", float(installing), 45, held=True))
     with running_services(RUN_FOLDER, throwaway=True) as services:
         only_checks = arguments == ["check"]
-        outcomes.append(_timed("checks", 45, lambda: checks(services)))
+        outcomes.append(_timed("checks", 45, partial(checks, services)))
         if not only_checks:
             outcomes.append(_timed("chromium", 45, _provide_chromium))
             for report in REPORTS.glob("*.xml"):

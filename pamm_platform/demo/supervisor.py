@@ -21,6 +21,7 @@ import psutil
 MARK = "PAMM_SUPERVISED_BY"
 
 RESTARTS_PER_MINUTE = 5
+LEFT_OVER_SECONDS = 3.0
 START_TIME_TOLERANCE_SECONDS = 2.0
 
 
@@ -59,6 +60,7 @@ class Supervisor:
 
     def clear_left_overs(self) -> list[str]:
         """End what an earlier, killed supervisor of this folder started; returns the names."""
+        left_over: list[psutil.Process] = []
         names = []
         for path in sorted(self._pids.glob("*.json")):
             with suppress(ValueError, KeyError):
@@ -66,7 +68,9 @@ class Supervisor:
                 members = self._members(int(record["pid"]), float(record["started_at"]))
                 if members:
                     names.append(path.stem)
-                    _end(members, seconds=10)
+                    left_over += members
+        _end(left_over, seconds=LEFT_OVER_SECONDS)
+        for path in self._pids.glob("*.json"):
             path.unlink()
         return names
 

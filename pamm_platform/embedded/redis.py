@@ -55,7 +55,7 @@ class Redis:
         try:
             with redis.Redis.from_url(self.url, socket_timeout=2) as client:
                 information = client.info("server")
-            return psutil.Process(int(information["process_id"]))  # type: ignore[index]
+            return psutil.Process(int(information["process_id"]))
         except (OSError, redis.RedisError, psutil.NoSuchProcess):
             return None
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import django_stubs_ext
 
+from pamm_platform.settings.back_office import UNFOLD as UNFOLD
+
 from pamm_platform.settings.sign_in import *  # noqa: F403
 
 # Generic fields, managers and querysets (`TextField[str, str]`) at run time too; before any model is
@@ -125,7 +127,6 @@ CONTENT_SECURITY_POLICY: dict[str, Any] = {
 }
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "assets"]
 
 REST_FRAMEWORK: dict[str, Any] = {
