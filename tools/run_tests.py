@@ -64,9 +64,7 @@ def main(arguments: list[str]) -> int:
                 report.unlink()
             for name, (budget, processes) in GROUPS.items():
                 if paths := group_paths(name):
-                    outcomes.append(
-                        _timed(name, budget, lambda n=name, p=paths, w=processes: pytest(n, p, w))
-                    )
+                    outcomes.append(_timed(name, budget, partial(pytest, name, paths, processes)))
     if not only_checks:
         _print_slowest()
     _print_outcomes(outcomes, time.monotonic() - started)

@@ -73,13 +73,12 @@ def run(supervisor: Supervisor, say: Progress) -> int:
     try:
         ports = choose_ports(FOLDER)
         say("starting PostgreSQL and Redis")
-        with running_services(FOLDER) as services:
-            with _all_ended(supervisor, say):
-                start(supervisor, services, ports, say)
-                while True:
-                    time.sleep(1)
-                    for name in supervisor.watch():
-                        say(f"{name} had ended and was started again (see {FOLDER}/logs/{name}.log)")
+        with running_services(FOLDER) as services, _all_ended(supervisor, say):
+            start(supervisor, services, ports, say)
+            while True:
+                time.sleep(1)
+                for name in supervisor.watch():
+                    say(f"{name} had ended and was started again (see {FOLDER}/logs/{name}.log)")
     except Stopped:
         say("ended; the data is kept (make demo-reset removes it)")
         return 0
