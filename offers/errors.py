@@ -14,6 +14,14 @@ class OfferNameInvalid(Refusal):
     message = _("An offer needs a name of at most {longest} characters.")
 
 
+class OfferNameTaken(Refusal):
+    """Another offer of the account has the name: also what the second of two clicks meets."""
+
+    code = "offer_name_taken"
+    status = 409
+    message = _("The account has an offer of this name already.")
+
+
 class OfferTextTooLong(Refusal):
     code = "offer_text_too_long"
     message = _("The description has more than {longest} characters.")

@@ -3,7 +3,6 @@
 import uuid
 from decimal import Decimal
 
-from accounts.queries import has_role
 from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 from django.utils import timezone
 from django.utils.formats import number_format
@@ -11,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.models import STAFF_ROLES, PammAccount, Role, User
+from accounts.queries import has_role
 from brokers.errors import NotFound
 from fees.calc.schedule import Basis, Mode, Schedule
 from offers.errors import JoinLinkExpired, JoinLinkUsed
@@ -70,9 +70,14 @@ def get_offer_for(user: User | None, public_id: uuid.UUID, link_token: str | Non
 def get_managed_offer_for(user: User, public_id: uuid.UUID) -> Offer:
     """The offer, for the account's manager and the broker's administrator. Raises `NotFound` for others."""
     offer = with_current_terms(Offer.objects.filter(public_id=public_id)).first()
-    if offer is None or not (offer.account.manager.user_id == user.pk or has_role(user, Role.ADMIN)):
+    if offer is None or not may_change_offers_of(offer.account, user):
         raise NotFound
     return offer
+
+
+def may_change_offers_of(account: PammAccount, user: User) -> bool:
+    """Whether this person writes the account's offers: its manager or the broker's administrator."""
+    return account.manager.user_id == user.pk or has_role(user, Role.ADMIN)
 
 
 def resolve_join_link(token: str) -> JoinLink:

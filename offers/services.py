@@ -9,11 +9,10 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 
-from accounts.queries import has_role
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.models import PammAccount, Role, User
+from accounts.models import PammAccount, User
 from brokers.errors import NotAllowed
 from brokers.models import Broker
 from fees.calc.schedule import Basis, Schedule, ScheduleInvalid
@@ -32,6 +31,7 @@ from offers.errors import (
     LockInInvalid,
     MinimumNotInSteps,
     OfferNameInvalid,
+    OfferNameTaken,
     OfferStateForbids,
     OfferTextTooLong,
     PerformanceFeeCeilingExceeded,
@@ -44,7 +44,7 @@ from offers.errors import (
     WholeNeedsFlatFee,
 )
 from offers.models import JoinLink, Offer, Terms
-from offers.queries import amount_in_words
+from offers.queries import amount_in_words, may_change_offers_of
 from offers.queries import resolve_join_link as resolve_join_link
 from outbox.services import record_event
 
@@ -114,7 +114,8 @@ def create_offer(
 ) -> Offer:
     """A new offer, not open yet, with the first version of its terms.
 
-    Raises `NotAllowed`, `AccountTakesNoOffers`, and the refusals of `check_terms` and of the offer's fields.
+    Raises `NotAllowed`, `AccountTakesNoOffers`, `OfferNameTaken`, and the refusals of `check_terms` and of
+    the offer's fields.
     """
     _require_authority(by, account)
     _require_account_open(account)
@@ -130,6 +131,8 @@ def create_offer(
     )
     _check_offer(offer, terms.minimum_first)
     with transaction.atomic():
+        _lock_account(account)
+        _require_name_free(offer)
         offer.save()
         terms.version_of(offer, 1, by).save()
     return offer
@@ -185,6 +188,7 @@ def change_offer(
         locked.visibility, locked.approval = visibility, approval
         locked.capacity_amount, locked.capacity_investors = capacity_amount, capacity_investors
         _check_offer(locked, locked.terms.latest("version").minimum_first)
+        _require_name_free(locked)
         locked.save()
     return locked
 
@@ -344,12 +348,19 @@ def _check_offer(offer: Offer, minimum_first: Decimal) -> None:
         raise CapacityInvalid(field="capacity_investors")
 
 
+def _require_name_free(offer: Offer) -> None:
+    # Two clicks at once cannot both find the name free: the account's row is locked before.
+    others = Offer.objects.filter(account_id=offer.account_id, name=offer.name).exclude(pk=offer.pk)
+    if others.exclude(state=Offer.State.CLOSED).exists():
+        raise OfferNameTaken(field="name")
+
+
 def _longest(field_name: str) -> int:
     return Offer._meta.get_field(field_name).max_length or 0
 
 
 def _require_authority(by: User, account: PammAccount) -> None:
-    if account.manager.user_id != by.pk and not has_role(by, Role.ADMIN):
+    if not may_change_offers_of(account, by):
         raise NotAllowed
 
 
@@ -364,12 +375,20 @@ def _require_not_closed(offer: Offer) -> None:
 
 
 def _locked(offer: Offer, by: User) -> Offer:
-    """The row as it is now, ours until the transaction ends: versions are numbered one after the other."""
+    """The row as it is now, ours until the transaction ends: versions are numbered one after the other.
+
+    The account's row first, as whoever joins does: the other order would wait for each other for ever.
+    """
+    _lock_account(offer.account)
     locked: Offer = (
         Offer.objects.select_for_update(of=("self",)).select_related("account__manager").get(pk=offer.pk)
     )
     _require_authority(by, locked.account)
     return locked
+
+
+def _lock_account(account: PammAccount) -> None:
+    PammAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
 
 
 def _moved(offer: Offer, state: Offer.State, *, since: Iterable[Offer.State], event: str) -> Offer:

@@ -3,7 +3,7 @@
 from allauth.decorators import rate_limit
 from django.urls import path
 
-from accounts.web import sign_in
+from accounts.web import manager, sign_in
 
 app_name = "accounts"
 
@@ -13,4 +13,9 @@ urlpatterns = [
         rate_limit(action="login")(sign_in.trading_login),
         name="trading-login",
     ),
+    path("manage/", manager.managed, name="managed"),
+    path("manage/accounts/open/", manager.open_account, name="open-account"),
+    path("manage/accounts/<uuid:account_id>/", manager.managed_account, name="managed-account"),
+    path("manage/accounts/<uuid:account_id>/investors/", manager.investors, name="investors"),
+    path("manage/accounts/<uuid:account_id>/rollovers/", manager.rollovers, name="rollovers"),
 ]

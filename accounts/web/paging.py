@@ -1,0 +1,45 @@
+"""Pages of a long list, newest first: each goes on below the last row seen, so new rows never shift it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+PARAMETER = "before"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What `components/pagination.html` shows below the rows."""
+
+    rows: Sequence[Any]
+    is_first: bool
+    first_url: str
+    next_url: str
+
+
+def page_by_id(request: HttpRequest, rows: QuerySet[Any], size: int, *, oldest_first: bool = False) -> Page:
+    """One page of `rows` by primary key; other parameters of the address are kept."""
+    seen = request.GET.get(PARAMETER, "")
+    is_first = not (seen.isdecimal() and int(seen) < 2**63)
+    if not is_first:
+        rows = rows.filter(pk__gt=int(seen)) if oldest_first else rows.filter(pk__lt=int(seen))
+    found = list(rows.order_by("pk" if oldest_first else "-pk")[: size + 1])
+    shown = found[:size]
+    return Page(
+        rows=shown,
+        is_first=is_first,
+        first_url=_address(request, None),
+        next_url=_address(request, shown[-1].pk) if len(found) > size else "",
+    )
+
+
+def _address(request: HttpRequest, seen: int | None) -> str:
+    parameters = request.GET.copy()
+    parameters.pop(PARAMETER, None)
+    if seen is not None:
+        parameters[PARAMETER] = str(seen)
+    query = parameters.urlencode()
+    return f"{request.path}?{query}" if query else request.path

@@ -1,0 +1,298 @@
+"""The offer editor's forms: what is typed, in percent and in the account's currency, and the draft it means.
+
+The rules are the services'; a form checks only that there is a number where a number belongs.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import PammAccount
+from fees.calc.schedule import MOST_TIERS, Basis, Mode, Schedule, Tier
+from offers.models import Offer, Terms
+from offers.services import TermsDraft
+
+HUNDRED = Decimal(100)
+
+
+class PlainNumber(forms.TextInput):
+    """A number as text with a phone's numeric keyboard: `type=number` drops a decimal comma in silence."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(
+            attrs={"inputmode": "decimal", "autocomplete": "off", "class": "form-control", **attributes}
+        )
+
+
+def amount_field(label: Any, *, required: bool = True, help_text: Any = "") -> forms.DecimalField:
+    return forms.DecimalField(
+        label=label,
+        required=required,
+        help_text=help_text,
+        max_digits=28,
+        decimal_places=9,
+        widget=PlainNumber(),
+    )
+
+
+class OfferForm(forms.Form):
+    """The offer itself."""
+
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=80,
+        widget=forms.TextInput(attrs={"class": "form-control", "autocomplete": "off"}),
+    )
+    description = forms.CharField(
+        label=_("Description"), required=False, max_length=2000,
+        widget=forms.Textarea(attrs={"class": "form-control", "rows": 2}),
+        help_text=_("What an investor should know about the strategy."),
+    )  # fmt: skip
+    visibility = forms.ChoiceField(
+        label=_("Who sees it"), choices=Offer.Visibility, widget=forms.Select(attrs={"class": "form-select"})
+    )
+    approval = forms.ChoiceField(
+        label=_("Deposits are approved"),
+        choices=Offer.Approval,
+        widget=forms.Select(attrs={"class": "form-select"}),
+    )
+    capacity_amount = amount_field(_("Most money"), required=False, help_text=_("Empty: no limit."))
+    capacity_investors = forms.IntegerField(
+        label=_("Most investors"), required=False, min_value=1, max_value=2**31 - 1,
+        help_text=_("Empty: no limit."), widget=PlainNumber(inputmode="numeric"),
+    )  # fmt: skip
+
+    @staticmethod
+    def initial_of(offer: Offer) -> dict[str, Any]:
+        return {
+            "name": offer.name,
+            "description": offer.description,
+            "visibility": offer.visibility,
+            "approval": offer.approval,
+            "capacity_amount": _typed_amount(offer.capacity_amount, offer.account),
+            "capacity_investors": offer.capacity_investors,
+        }
+
+    def offer_fields(self) -> dict[str, Any]:
+        """Arguments of `create_offer` and `change_offer`."""
+        cleaned = self.cleaned_data
+        return {
+            **cleaned,
+            "visibility": Offer.Visibility(cleaned["visibility"]),
+            "approval": Offer.Approval(cleaned["approval"]),
+        }
+
+
+class TermsForm(forms.Form):
+    """One version of terms, without its tiers."""
+
+    basis = forms.ChoiceField(
+        label=_("The rate depends on"),
+        choices=[
+            (Basis.FLAT.value, _("Nothing: one rate")),
+            (Basis.YIELD.value, _("The return of the interval")),
+            (Basis.NET_WORTH.value, _("The investment's worth")),
+        ],
+        widget=forms.RadioSelect(attrs={"class": "form-check-input"}),
+    )
+    mode = forms.ChoiceField(
+        label=_("The reached rate applies to"),
+        choices=[
+            (Mode.WHOLE.value, _("The whole profit")),
+            (Mode.MARGINAL.value, _("Its own band only")),
+        ],
+        widget=forms.RadioSelect(attrs={"class": "form-check-input"}),
+    )
+    no_performance_fee = forms.BooleanField(
+        label=_("This offer has no performance fee"), required=False,
+        widget=forms.CheckboxInput(attrs={"class": "form-check-input"}),
+    )  # fmt: skip
+    interval_count = forms.IntegerField(
+        label=_("Every"), min_value=1, max_value=1000, widget=PlainNumber(inputmode="numeric")
+    )
+    interval_unit = forms.ChoiceField(
+        label=_("Unit"), choices=Terms.IntervalUnit, widget=forms.Select(attrs={"class": "form-select"})
+    )
+    interval_anchor = forms.ChoiceField(
+        label=_("Counted from"),
+        choices=Terms.IntervalAnchor,
+        widget=forms.Select(attrs={"class": "form-select"}),
+    )
+    profit_basis = forms.ChoiceField(
+        label=_("Profit is measured by"),
+        choices=Terms.ProfitBasis,
+        widget=forms.Select(attrs={"class": "form-select"}),
+    )
+    on_withdrawal = forms.ChoiceField(
+        label=_("A withdrawal charges the fee on"), choices=Terms.OnWithdrawal,
+        widget=forms.Select(attrs={"class": "form-select"}),
+    )  # fmt: skip
+    minimum_first = amount_field(_("First deposit, at least"))
+    minimum_further = amount_field(_("Further deposits, at least"))
+    minimum_remaining = amount_field(
+        _("Must remain, at least"), help_text=_("A withdrawal that would leave less closes the investment.")
+    )
+    amount_step = amount_field(_("In steps of"), required=False, help_text=_("Empty: any amount."))
+    lock_in_days = forms.IntegerField(
+        label=_("Lock-in, days"), min_value=0, max_value=3650, help_text=_("0: none."),
+        widget=PlainNumber(inputmode="numeric"),
+    )  # fmt: skip
+
+    @staticmethod
+    def initial_of(terms: Terms | None, account: PammAccount) -> dict[str, Any]:
+        """What the editor opens with: the terms' figures, or a month with no fee or minimum filled in."""
+        if terms is None:
+            return {
+                "basis": Basis.FLAT.value,
+                "mode": Mode.WHOLE.value,
+                "interval_count": 1,
+                "interval_unit": Terms.IntervalUnit.MONTHS,
+                "interval_anchor": Terms.IntervalAnchor.CALENDAR,
+                "profit_basis": Terms.ProfitBasis.EQUITY,
+                "on_withdrawal": Terms.OnWithdrawal.PROPORTIONAL,
+                "lock_in_days": 0,
+            }
+        draft = TermsDraft.of(terms)
+        names = (
+            "no_performance_fee", "interval_count", "interval_unit", "interval_anchor", "profit_basis",
+            "on_withdrawal", "lock_in_days",
+        )  # fmt: skip
+        amounts = ("minimum_first", "minimum_further", "minimum_remaining", "amount_step")
+        return {
+            "basis": draft.schedule.basis.value,
+            "mode": draft.schedule.mode.value,
+            **{name: getattr(draft, name) for name in names},
+            **{name: _typed_amount(getattr(draft, name), account) for name in amounts},
+        }
+
+    def draft(self, tiers: tuple[Tier, ...], early_exit_rate: Decimal) -> TermsDraft:
+        """The draft of a valid form. `early_exit_rate` is not edited here and goes on as it was."""
+        cleaned = self.cleaned_data
+        schedule = Schedule(Basis(cleaned["basis"]), Mode(cleaned["mode"]), tiers)
+        return TermsDraft(
+            schedule=schedule,
+            early_exit_rate=early_exit_rate,
+            no_performance_fee=cleaned["no_performance_fee"],
+            profit_basis=Terms.ProfitBasis(cleaned["profit_basis"]),
+            on_withdrawal=Terms.OnWithdrawal(cleaned["on_withdrawal"]),
+            interval_unit=Terms.IntervalUnit(cleaned["interval_unit"]),
+            interval_count=cleaned["interval_count"],
+            interval_anchor=Terms.IntervalAnchor(cleaned["interval_anchor"]),
+            minimum_first=cleaned["minimum_first"],
+            minimum_further=cleaned["minimum_further"],
+            minimum_remaining=cleaned["minimum_remaining"],
+            amount_step=cleaned["amount_step"],
+            lock_in_days=cleaned["lock_in_days"],
+        )
+
+
+class TierForm(forms.Form):
+    """One tier. `bound` in percent (return) or in the account's currency (worth); the first tier has none."""
+
+    bound = forms.DecimalField(
+        label=_("From"), required=False, max_digits=28, decimal_places=9, widget=PlainNumber()
+    )
+    rate = forms.DecimalField(
+        label=_("Rate"), required=False, max_digits=12, decimal_places=9, widget=PlainNumber()
+    )
+
+
+class TierRows:
+    """The rows of tiers as typed: they stay as typed while rows are added and removed."""
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]], *, bound: bool) -> None:
+        self.rows = rows
+        self.forms = [
+            TierForm(_prefixed(row, number), prefix=_prefix(number))
+            if bound
+            else TierForm(initial=dict(row), prefix=_prefix(number))
+            for number, row in enumerate(rows)
+        ]
+
+    @classmethod
+    def of(cls, terms: Terms | None, account: PammAccount) -> "TierRows":
+        """Rows of saved terms; one empty row for a new offer, so that a rate has to be entered."""
+        if terms is None:
+            return cls([{}], bound=False)
+        schedule = Schedule.from_json(terms.performance_schedule)
+        return cls(
+            [
+                {
+                    "bound": _typed_bound(schedule.basis, tier.lower_bound, account),
+                    "rate": _plain(tier.rate * HUNDRED),
+                }
+                for tier in schedule.tiers
+            ],
+            bound=False,
+        )
+
+    @classmethod
+    def typed(cls, post: Mapping[str, Any], *, add: bool = False, remove: int | None = None) -> "TierRows":
+        """Rows as posted, with one more or one less. Reads at most one row above the limit of a schedule."""
+        rows: list[Mapping[str, Any]] = []
+        while len(rows) <= MOST_TIERS and f"{_prefix(len(rows))}-rate" in post:
+            prefix = _prefix(len(rows))
+            rows.append({"bound": post.get(f"{prefix}-bound", ""), "rate": post[f"{prefix}-rate"]})
+        if add and len(rows) < MOST_TIERS:
+            rows.append({"bound": "", "rate": ""})
+        if remove is not None and 0 <= remove < len(rows) and len(rows) > 1:
+            del rows[remove]
+        return cls(rows or [{"bound": "", "rate": ""}], bound=True)
+
+    def unchecked(self) -> "TierRows":
+        """The same rows, shown as typed without finding fault with them."""
+        return TierRows(self.rows, bound=False)
+
+    def is_valid(self) -> bool:
+        # Each is asked, not only those before the first fault: every row shows its own.
+        return not [form for form in self.forms if not form.is_valid()]
+
+    def tiers(self, basis: Basis, *, no_performance_fee: bool) -> tuple[Tier, ...] | None:
+        """Tiers of valid rows; None where a rate is missing although there is to be a fee."""
+        tiers = []
+        for number, form in enumerate(self.forms):
+            bound, rate = form.cleaned_data["bound"], form.cleaned_data["rate"]
+            if rate is None:
+                if not no_performance_fee:
+                    form.add_error("rate", _("Enter a rate."))
+                    return None
+                rate = Decimal(0)
+            if number == 0:
+                bound = None
+            if bound is not None and basis is Basis.YIELD:
+                bound = bound / HUNDRED
+            tiers.append(Tier(bound, rate / HUNDRED))
+        return tuple(tiers)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.forms) >= MOST_TIERS
+
+
+def _prefix(number: int) -> str:
+    return f"tier-{number}"
+
+
+def _prefixed(row: Mapping[str, Any], number: int) -> dict[str, Any]:
+    return {f"{_prefix(number)}-{name}": value for name, value in row.items()}
+
+
+def _typed_bound(basis: Basis, bound: Decimal | None, account: PammAccount) -> str | None:
+    if bound is None:
+        return None
+    return _plain(bound * HUNDRED) if basis is Basis.YIELD else _typed_amount(bound, account)
+
+
+def _typed_amount(amount: Decimal | None, account: PammAccount) -> str | None:
+    """An amount as a person would type it: cents only where there are any."""
+    if amount is None:
+        return None
+    digits = 0 if amount == amount.to_integral_value() else account.currency_digits
+    return format(amount, f".{digits}f")
+
+
+def _plain(number: Decimal) -> str:
+    return format(number.normalize(), "f")
