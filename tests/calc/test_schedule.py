@@ -78,6 +78,11 @@ def test_schedule_that_cannot_be_offered_names_its_fault(
     assert (refusal.value.code, refusal.value.tier_index) == (code, tier_index)
 
 
+def test_schedule_of_twenty_tiers_may_be_offered() -> None:
+    document = yields((None, "0"), *((str(number), "0.2") for number in range(1, 20)))
+    assert len(Schedule.from_json(document).tiers) == 20
+
+
 def test_schedule_money_bound_finer_than_the_currency_is_refused() -> None:
     schedule = Schedule.from_json(yields((None, "0"), ("1000.50", "0.2"), basis="net_worth"))
     schedule.validate(digits=2)
