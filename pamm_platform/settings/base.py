@@ -6,7 +6,6 @@ from typing import Any
 import django_stubs_ext
 
 from pamm_platform.settings.back_office import UNFOLD as UNFOLD
-
 from pamm_platform.settings.sign_in import *  # noqa: F403
 
 # Generic fields, managers and querysets (`TextField[str, str]`) at run time too; before any model is
