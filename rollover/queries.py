@@ -29,7 +29,6 @@ from rollover.calc.audit import (
 from rollover.models import CountedDeal, Rollover, Schedule
 from transfers.models import Leg
 
-
 PAYOUTS = (UnitEntry.Kind.WITHDRAWAL, UnitEntry.Kind.CLOSE)
 NOT_FEES = (*PAYOUTS, UnitEntry.Kind.DEPOSIT, UnitEntry.Kind.WIPE_OUT)
 

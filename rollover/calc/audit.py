@@ -196,18 +196,19 @@ def audit_checks(
         Check("units_before", expected=pool.units, found=sums.units_before),
         Check("price", expected=expected_price.rounded(), found=pool.price.rounded()),
         Check("shown_price", expected=pool.price.rounded(), found=pool.shown_price),
-        # Below 0 nothing is worth anything: the values are 0 and the residual is the whole loss.
-        Check(
-            "values",
-            expected=max(pool.equity, ZERO),
-            found=sums.value_priced,
-            tolerance=half * holders,
-        ),
         Check("flows", expected=ZERO, found=Decimal(sum(1 for line in lines if not line.flows_fit))),
         Check("units_after", expected=other.units_next, found=sums.units_after),
         Check("charges", expected=other.charges, found=sums.charged),
         Check("deals", expected=pool.trading_result, found=other.deals_result),
     ]
+    if pool.units:
+        # Below 0 nothing is worth anything: the values are 0, the residual is the whole loss. Without units
+        # what stands in the account is nobody's: all of it is residual until it is swept.
+        checks.append(
+            Check(
+                "values", expected=max(pool.equity, ZERO), found=sums.value_priced, tolerance=half * holders
+            )
+        )
     if other.is_newest:
         checks.append(
             Check(
@@ -224,7 +225,8 @@ def audit_checks(
                 found=pool.server_balance,
             )
         )
-        if pool.equity > 0 and previous.equity > 0:
+        # Below 0 values stop at 0, so what was shared out is not the whole result.
+        if pool.units and pool.equity > 0 and (previous.equity > 0 or previous.units == 0):
             checks.append(
                 Check(
                     "result",

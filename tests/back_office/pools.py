@@ -136,6 +136,7 @@ class Pool:
                 action=0,
                 executed_at=point.priced_at,
                 ticket=CountedDeal.objects.count() + 1,
+                currency_digits=2,
                 amount=amount,
             )
 

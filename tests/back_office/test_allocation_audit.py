@@ -1,7 +1,6 @@
 """The allocation audit: every column adds up to the server's figures, and a changed row shows."""
 
 import os
-from collections.abc import Iterator
 from contextlib import closing
 from decimal import Decimal
 
@@ -18,12 +17,6 @@ from rollover.models import CountedDeal, Rollover
 from rollover.queries import AllocationAudit, allocation_audit
 from tests.back_office.pools import Pool, pool_with_history
 from tests.worlds import broker_called
-
-
-@pytest.fixture
-def alpha(db: None) -> Iterator[None]:
-    with broker_scope(broker_called("alpha").pk):
-        yield
 
 
 @pytest.fixture
@@ -131,6 +124,7 @@ def test_audit_of_an_uncounted_deal_fails(history: tuple[Pool, list[Rollover]]) 
         action=0,
         executed_at=point.priced_at,
         ticket=999,
+        currency_digits=2,
         amount=Decimal("0.01"),
     )
     assert {"deals", "balance"} <= failed(allocation_audit(history[1][1]))

@@ -1,0 +1,421 @@
+"""People, roles and accounts in the back office."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.html import format_html
+from django.utils.translation import gettext as _now
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import action
+from unfold.enums import ActionVariant
+from unfold.widgets import (
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanWidget,
+)
+
+from accounts.models import STAFF_ROLES, HouseAccount, Manager, PammAccount, PersonalAccount, Role, User
+from accounts.services import grant_role, make_manager, register_staff, revoke_role
+from brokers.errors import Refusal
+from pamm_platform.admin_pages import (
+    BackOfficeAdmin,
+    ListOnlyAdmin,
+    NoInputForm,
+    NoteForm,
+    ReadOnlyAdmin,
+    amount,
+    change_url,
+    figure,
+    link,
+    list_url,
+    opened,
+)
+from pamm_platform.admin_site import back_office
+from pamm_platform.templatetags.figures import money
+from rollover.models import Rollover
+from rollover.services import order_rollover, release_account
+
+# The platform's own staff is appointed by the platform, never by a broker.
+BROKER_ROLES = [choice for choice in Role.choices if choice[0] != Role.OPERATOR]
+
+
+HOLD_WORDS = {
+    "balance_differs": _("The server's balance is not explained by its deals and our transfers."),
+    "floating_differs": _("The floating result is not that of the open positions."),
+    "foreign_operation": _("Somebody moved money on the account by hand."),
+    "unknown_login": _("The trading server does not know the account."),
+    "remainder_too_large": _("Money stands in an account that nobody has a part in."),
+    "wiped_out": _("Nothing is left: the series has ended. Releasing begins a new one."),
+}
+
+
+class ReleaseForm(NoteForm):
+    """Also says whose the foreign operations are."""
+
+    accept = forms.BooleanField(
+        label=_("The operations shown are the investors' result"),
+        required=False,
+        widget=UnfoldBooleanWidget,
+        help_text=_("Otherwise undo them on the trading server first: the account would be held again."),
+    )
+
+
+@admin.register(PammAccount, site=back_office)
+class PammAccountAdmin(ReadOnlyAdmin):
+    list_display: ClassVar = [
+        "name",
+        "login",
+        link("manager", _("manager")),
+        "state",
+        "is_held",
+        amount("last_equity", _("pool equity")),
+        figure("units", _("units")),
+        "last_priced_at",
+    ]
+    list_select_related = ("manager",)
+    list_filter = ("is_held", "state", "currency")
+    search_fields = ("name", "=login", "=public_id", "manager__display_name")
+    fields: ClassVar = [
+        "public_id",
+        "name",
+        "description",
+        link("manager", _("manager")),
+        "income_account",
+        "server",
+        "login",
+        "currency",
+        "state",
+        "is_held",
+        "held_because",
+        "what_differs",
+        "disclosure",
+        amount("minimum_own_capital", _("manager's own capital, at least")),
+        "leverage",
+        "series",
+        figure("units", _("units")),
+        amount("last_equity", _("pool equity after the last rollover")),
+        "last_priced_at",
+        figure("rounding_carried", _("rounding carried")),
+        "created_at",
+        "rollovers",
+    ]
+    actions_detail: ClassVar = ["roll_over", "release"]
+
+    @admin.display(description=_("held because"))
+    def held_because(self, account: PammAccount) -> Any:
+        return HOLD_WORDS.get(account.hold_reason, account.hold_reason) or None
+
+    @admin.display(description=_("what differs"))
+    def what_differs(self, account: PammAccount) -> Any:
+        return opened(account.hold_details) if account.is_held else None
+
+    @admin.display(description=_("rollovers"))
+    def rollovers(self, account: PammAccount) -> Any:
+        return format_html(
+            '<a href="{}">{}</a>', list_url(Rollover, account=account.public_id), _now("All of them")
+        )
+
+    @action(description=_("Roll over now"), url_path="roll-over", permissions=["decide"], icon="play_arrow")
+    def roll_over(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        account: PammAccount = self.get_or_404(request, object_id)
+        if request.method == "POST":
+            self.carried_out(
+                request,
+                lambda: order_rollover(accounts=[account], by=request.user),
+                row=account,
+                done=_now("A rollover of %(account)s was ordered.") % {"account": account},
+            )
+            return HttpResponseRedirect(change_url(account))
+        return self.confirmation(
+            request,
+            title=_("Roll this account over now"),
+            form=NoInputForm(),
+            facts=_facts(account),
+            submit=_("Roll over now"),
+            warning=_("What is confirmed until now is executed at the next price."),
+            back=change_url(account),
+        )
+
+    @action(
+        description=_("Release"),
+        url_path="release",
+        permissions=["decide"],
+        icon="lock_open",
+        variant=ActionVariant.DANGER,
+    )
+    def release(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        account: PammAccount = self.get_or_404(request, object_id)
+        if not account.is_held:
+            messages.info(request, _("This account is not held."))
+            return HttpResponseRedirect(change_url(account))
+        tickets = _foreign_tickets(account)
+        form = ReleaseForm(request.POST or None) if tickets else NoteForm(request.POST or None)
+        if form.is_valid():
+            note = form.cleaned_data["note"]
+            accepted = max(tickets) if form.cleaned_data.get("accept") else None
+            self.carried_out(
+                request,
+                lambda: release_account(
+                    account=account, by=request.user, note=note, accept_through_ticket=accepted
+                ),
+                row=account,
+                done=_now("%(account)s was released: %(note)s") % {"account": account, "note": note},
+            )
+            return HttpResponseRedirect(change_url(account))
+        return self.confirmation(
+            request,
+            title=_("Release this account"),
+            form=form,
+            facts=[
+                *_facts(account),
+                (_("Held because"), self.held_because(account)),
+                (_("What differs"), opened(account.hold_details)),
+            ],
+            submit=_("Release"),
+            warning=_("It rolls over again. Where its figures still do not add up, it is held again."),
+            back=change_url(account),
+        )
+
+
+@admin.register(PersonalAccount, site=back_office)
+class PersonalAccountAdmin(ReadOnlyAdmin):
+    list_display: ClassVar = ["login", link("user", _("client")), "currency", "server", "created_at"]
+    list_select_related = ("user", "server")
+    list_filter = ("currency",)
+    search_fields = ("=login", "user__email", "=public_id")
+    fields: ClassVar = [
+        "public_id",
+        "login",
+        link("user", _("client")),
+        "currency",
+        "server",
+        "introduced_by",
+        "created_at",
+    ]
+
+
+@admin.register(HouseAccount, site=back_office)
+class HouseAccountAdmin(ListOnlyAdmin):
+    list_display = ("purpose", "login", "currency", "server", "public_id")
+    list_select_related = ("server",)
+
+
+@admin.register(Manager, site=back_office)
+class ManagerAdmin(ReadOnlyAdmin):
+    list_display: ClassVar = ["display_name", link("user", _("client")), "created_at"]
+    list_select_related = ("user",)
+    search_fields = ("display_name", "user__email")
+    fields: ClassVar = ["public_id", "display_name", link("user", _("client")), "biography", "created_at"]
+
+
+class RoleForm(forms.Form):
+    """One of the roles on offer."""
+
+    role = forms.ChoiceField(label=_("Role"), widget=UnfoldAdminSelectWidget)
+
+    def __init__(self, *args: Any, roles: list[tuple[str, Any]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["role"].choices = roles  # type: ignore[attr-defined]
+
+
+class DisplayNameForm(forms.Form):
+    """How the public sees a manager."""
+
+    display_name = forms.CharField(label=_("Public name"), max_length=80, widget=UnfoldAdminTextInputWidget)
+
+
+class StaffForm(RoleForm):
+    """Somebody new who works for the broker."""
+
+    email = forms.EmailField(label=_("E-mail"), widget=UnfoldAdminTextInputWidget)
+    first_name = forms.CharField(label=_("First name"), max_length=80, widget=UnfoldAdminTextInputWidget)
+    last_name = forms.CharField(label=_("Last name"), max_length=80, widget=UnfoldAdminTextInputWidget)
+    password = forms.CharField(
+        label=_("First password"),
+        strip=False,
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
+        help_text=_("Nothing opens with it before a second factor has been set up."),
+    )
+    field_order: ClassVar = ["email", "first_name", "last_name", "role", "password"]
+
+
+@admin.register(User, site=back_office)
+class UserAdmin(BackOfficeAdmin):
+    changers = frozenset({Role.ADMIN})
+    list_display = ("email", "full_name", "roles", "is_active", "date_joined")
+    list_filter = ("memberships__role", "is_active")
+    search_fields = ("email", "last_name", "=public_id")
+    ordering: ClassVar = ["email"]
+    fields: ClassVar = [
+        "public_id",
+        "email",
+        "first_name",
+        "last_name",
+        "is_active",
+        "language",
+        "time_zone",
+        "roles",
+        "date_joined",
+        "last_login",
+    ]
+    readonly_fields: ClassVar = ["public_id", "email", "roles", "date_joined", "last_login"]
+    actions_list: ClassVar = ["add_staff"]
+    actions_detail: ClassVar = ["grant", "revoke", "appoint"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        return super().get_queryset(request).prefetch_related("memberships")
+
+    def has_administer_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_change_permission(request)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        # Nobody locks himself out.
+        own = ["is_active"] if obj is not None and obj.pk == request.user.pk else []
+        return [*self.readonly_fields, *own]
+
+    @admin.display(description=_("roles"))
+    def roles(self, user: User) -> str:
+        return ", ".join(str(membership.get_role_display()) for membership in user.memberships.all())
+
+    @action(
+        description=_("Add a staff member"),
+        url_path="add-staff",
+        permissions=["administer"],
+        icon="person_add",
+    )
+    def add_staff(self, request: HttpRequest) -> HttpResponse:
+        roles = [choice for choice in BROKER_ROLES if choice[0] in STAFF_ROLES]
+        form = StaffForm(request.POST or None, roles=roles)
+        if form.is_valid():
+            entered = form.cleaned_data
+            try:
+                user = register_staff(
+                    email=entered["email"],
+                    password=entered["password"],
+                    role=Role(entered["role"]),
+                    first_name=entered["first_name"],
+                    last_name=entered["last_name"],
+                    by=request.user,
+                )
+            except Refusal as refusal:
+                form.add_error(refusal.field if refusal.field in form.fields else None, str(refusal))
+            else:
+                self.log_addition(request, user, _now("Registered as staff."))
+                return HttpResponseRedirect(change_url(user))
+        return self.confirmation(
+            request,
+            title=_("Add a staff member"),
+            form=form,
+            facts=[],
+            submit=_("Add"),
+            back=list_url(User),
+        )
+
+    @action(description=_("Give a role"), url_path="grant", permissions=["administer"], icon="add_moderator")
+    def grant(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        user = self.get_or_404(request, object_id)
+        held = _held_roles(user)
+        return self._change_roles(
+            request,
+            user,
+            [choice for choice in BROKER_ROLES if choice[0] not in held],
+            grant_role,
+            title=_("Give a role"),
+            done=_now("The role %(role)s was given to %(user)s."),
+        )
+
+    @action(
+        description=_("Take a role away"),
+        url_path="revoke",
+        permissions=["administer"],
+        icon="remove_moderator",
+    )
+    def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        user = self.get_or_404(request, object_id)
+        held = _held_roles(user)
+        return self._change_roles(
+            request,
+            user,
+            [choice for choice in BROKER_ROLES if choice[0] in held],
+            revoke_role,
+            title=_("Take a role away"),
+            done=_now("The role %(role)s was taken from %(user)s."),
+        )
+
+    @action(description=_("Make a manager"), url_path="appoint", permissions=["administer"], icon="badge")
+    def appoint(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        user: User = self.get_or_404(request, object_id)
+        form = DisplayNameForm(request.POST or None, initial={"display_name": user.full_name})
+        if form.is_valid():
+            self.carried_out(
+                request,
+                lambda: make_manager(
+                    user=user, display_name=form.cleaned_data["display_name"], by=request.user
+                ),
+                row=user,
+                done=_now("%(user)s may manage PAMM accounts now.") % {"user": user},
+            )
+            return HttpResponseRedirect(change_url(user))
+        return self.confirmation(
+            request,
+            title=_("Make this person a manager"),
+            form=form,
+            facts=[(_("Person"), user), (_("E-mail"), user.email)],
+            submit=_("Make a manager"),
+            back=change_url(user),
+        )
+
+    def _change_roles(
+        self,
+        request: HttpRequest,
+        user: User,
+        roles: list[tuple[str, Any]],
+        change: Callable[..., None],
+        *,
+        title: Any,
+        done: str,
+    ) -> HttpResponse:
+        form = RoleForm(request.POST or None, roles=roles)
+        if form.is_valid():
+            role = Role(form.cleaned_data["role"])
+            self.carried_out(
+                request,
+                lambda: change(user=user, role=role, by=request.user),
+                row=user,
+                done=done % {"role": role.label, "user": user},
+            )
+            return HttpResponseRedirect(change_url(user))
+        return self.confirmation(
+            request,
+            title=title,
+            form=form,
+            facts=[(_("Person"), user), (_("E-mail"), user.email), (_("Roles"), self.roles(user))],
+            submit=title,
+            back=change_url(user),
+        )
+
+
+def _held_roles(user: User) -> set[str]:
+    return {membership.role for membership in user.memberships.all()}
+
+
+def _foreign_tickets(account: PammAccount) -> list[int]:
+    """Deals of somebody else's balance operations that the account is held for."""
+    if account.hold_reason != "foreign_operation":
+        return []
+    return [int(deal["ticket"]) for deal in account.hold_details.get("deals", [])]
+
+
+def _facts(account: PammAccount) -> list[tuple[Any, Any]]:
+    return [
+        (_("PAMM account"), account),
+        (_("Login"), account.login),
+        (_("Manager"), account.manager),
+        (_("Pool equity after the last rollover"), money(account.last_equity, account)),
+        (_("Last priced"), account.last_priced_at),
+    ]
