@@ -64,7 +64,7 @@ class User(AbstractBaseUser, TenantModel):
     time_zone = models.CharField(max_length=64, blank=True)
     date_joined = models.DateTimeField(default=timezone.now)
 
-    objects: ClassVar[UserManager] = UserManager()  # type: ignore[assignment]
+    objects: ClassVar[UserManager] = UserManager()
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
@@ -151,7 +151,9 @@ class PersonalAccount(TradingAccount):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["broker", "server", "login"], name="accounts_personalaccount_login"),
+            models.UniqueConstraint(
+                fields=["broker", "server", "login"], name="accounts_personalaccount_login"
+            ),
             models.UniqueConstraint(fields=["broker", "public_id"], name="accounts_personalaccount_public"),
         ]
 
@@ -191,7 +193,9 @@ class Manager(TenantModel):
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["broker", "public_id"], name="accounts_manager_public")]
+        constraints = [
+            models.UniqueConstraint(fields=["broker", "public_id"], name="accounts_manager_public")
+        ]
 
     def __str__(self) -> str:
         return self.display_name
@@ -216,11 +220,15 @@ class PammAccount(TradingAccount):
         DELAYED = "delayed", _("Delayed")
         OPEN = "open", _("Open")
 
-    login = models.BigIntegerField(null=True, blank=True, help_text=_("Empty until the trading server has opened it."))
+    login = models.BigIntegerField(  # type: ignore[assignment]
+        null=True, blank=True, help_text=_("Empty until the trading server has opened it.")
+    )
     opening_key = models.CharField(max_length=64, help_text=_("Idempotency key of the order to open it."))
     manager = TenantForeignKey(Manager, related_name="pamm_accounts")
     income_account = TenantForeignKey(
-        PersonalAccount, related_name="+", help_text=_("Where the manager's fees are paid and own capital comes from.")
+        PersonalAccount,
+        related_name="+",
+        help_text=_("Where the manager's fees are paid and own capital comes from."),
     )
     name = models.CharField(max_length=80)
     description = models.TextField(blank=True, max_length=4000)
@@ -231,11 +239,17 @@ class PammAccount(TradingAccount):
 
     series = models.PositiveSmallIntegerField(default=1)
     sequence = models.PositiveIntegerField(default=0, help_text=_("Rollovers so far."))
-    flow_sequence = models.PositiveIntegerField(default=0, help_text=_("Those of them at which money could move."))
+    flow_sequence = models.PositiveIntegerField(
+        default=0, help_text=_("Those of them at which money could move.")
+    )
     units = models.DecimalField(max_digits=36, decimal_places=12, default=0)
     last_priced_at = models.DateTimeField(null=True, blank=True)
-    last_equity = AmountField(default=0, help_text=_("The pool's equity after the flows of the last rollover."))
-    last_price_equity = AmountField(default=1, help_text=_("Price per unit = last_price_equity / last_price_units."))
+    last_equity = AmountField(
+        default=0, help_text=_("The pool's equity after the flows of the last rollover.")
+    )
+    last_price_equity = AmountField(
+        default=1, help_text=_("Price per unit = last_price_equity / last_price_units.")
+    )
     last_price_units = models.DecimalField(max_digits=36, decimal_places=12, default=1)
     last_balance = AmountField(default=0, help_text=_("The server's balance at the last snapshot."))
     last_floating = AmountField(default=0)
@@ -251,7 +265,9 @@ class PammAccount(TradingAccount):
         constraints = [
             models.UniqueConstraint(fields=["broker", "server", "login"], name="accounts_pammaccount_login"),
             models.UniqueConstraint(fields=["broker", "public_id"], name="accounts_pammaccount_public"),
-            models.UniqueConstraint(fields=["broker", "manager", "opening_key"], name="accounts_pammaccount_once"),
+            models.UniqueConstraint(
+                fields=["broker", "manager", "opening_key"], name="accounts_pammaccount_once"
+            ),
             models.CheckConstraint(condition=models.Q(units__gte=0), name="accounts_pammaccount_units"),
             whole_minor_units("accounts_pammaccount_whole", "minimum_own_capital"),
         ]

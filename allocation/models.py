@@ -19,8 +19,8 @@ class PricePoint(HistoryModel):
     """A PAMM account at one rollover: the server's figures, what was under way, and the price they give.
 
     Price per unit = `price_equity / price_units`, an exact ratio; `price` is its copy rounded to 12 places.
-    `equity` is the pool's own (`DOMAIN` 2: less credit, less what is owed, plus what is on its way in) and `units`
-    those outstanding, both before the flows of this rollover.
+    `equity` is the pool's own (`DOMAIN` 2: less credit, less what is owed, plus what is on its way in) and
+    `units` those outstanding, both before the flows of this rollover.
     """
 
     account = TenantForeignKey("accounts.PammAccount", related_name="price_points")
@@ -45,13 +45,21 @@ class PricePoint(HistoryModel):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["broker", "account", "sequence"], name="allocation_pricepoint_seq"),
+            models.UniqueConstraint(
+                fields=["broker", "account", "sequence"], name="allocation_pricepoint_seq"
+            ),
             models.CheckConstraint(condition=models.Q(price_units__gt=0), name="allocation_pricepoint_ratio"),
             whole_minor_units(
-                "allocation_pricepoint_whole", "server_balance", "server_equity", "server_credit", "owed", "incoming",
-                "trading_result", "equity",
+                "allocation_pricepoint_whole",
+                "server_balance",
+                "server_equity",
+                "server_credit",
+                "owed",
+                "incoming",
+                "trading_result",
+                "equity",
             ),
-        ]  # fmt: skip
+        ]
         indexes = [models.Index(fields=["broker", "account", "priced_at"], name="allocation_pricepoint_at")]
 
     def __str__(self) -> str:
@@ -70,13 +78,19 @@ class Interval(TenantModel):
     anchor_at = models.DateTimeField()
     number = models.PositiveIntegerField(default=1)
     starts_at = models.DateTimeField()
-    ends_at = models.DateTimeField(null=True, help_text=_("Empty where the interval is counted in rollovers."))
-    ends_after_sequence = models.PositiveIntegerField(null=True, help_text=_("Its last rollover's `flow_sequence`."))
+    ends_at = models.DateTimeField(
+        null=True, help_text=_("Empty where the interval is counted in rollovers.")
+    )
+    ends_after_sequence = models.PositiveIntegerField(
+        null=True, help_text=_("Its last rollover's `flow_sequence`.")
+    )
     opening = TenantForeignKey(PricePoint, related_name="+")
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["broker", "account", "terms", "anchor_at"], name="allocation_interval_start"),
+            models.UniqueConstraint(
+                fields=["broker", "account", "terms", "anchor_at"], name="allocation_interval_start"
+            ),
             models.CheckConstraint(
                 condition=models.Q(ends_at__isnull=False) | models.Q(ends_after_sequence__isnull=False),
                 name="allocation_interval_end",
@@ -123,10 +137,16 @@ class Investment(TenantModel):
 
     units = UnitsField(default=0)
     interval = TenantForeignKey(Interval, related_name="investments", null=True, blank=True)
-    lowest_units = UnitsField(default=0, help_text=_("Fewest held since the start of interval `lowest_units_number`."))
+    lowest_units = UnitsField(
+        default=0, help_text=_("Fewest held since the start of interval `lowest_units_number`.")
+    )
     lowest_units_number = models.PositiveIntegerField(default=0)
-    high_water_mark = UnitsField(default=0, help_text=_("In money: the value above which profit is unpaid for."))
-    performance_carried = AccumulatorField(default=0, help_text=_("Fraction of a minor unit kept for the next fee."))
+    high_water_mark = UnitsField(
+        default=0, help_text=_("In money: the value above which profit is unpaid for.")
+    )
+    performance_carried = AccumulatorField(
+        default=0, help_text=_("Fraction of a minor unit kept for the next fee.")
+    )
     paid_in = AmountField(default=0)
     paid_out = AmountField(default=0)
     fees_paid = AmountField(default=0)
@@ -167,7 +187,9 @@ class UnitEntry(HistoryModel):
     units = UnitsField(help_text=_("Signed: negative redeems."))
     amount = AmountField(help_text=_("Signed as the units: negative leaves the pool."))
     currency_digits = models.PositiveSmallIntegerField()
-    source = models.UUIDField(null=True, blank=True, help_text=_("Public id of the request that caused it, if any."))
+    source = models.UUIDField(
+        null=True, blank=True, help_text=_("Public id of the request that caused it, if any.")
+    )
     recorded_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

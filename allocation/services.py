@@ -1,7 +1,7 @@
 """The only code that changes units: price points, and the book of one account at one rollover.
 
-Everything a rollover does to the units of an account is collected in a `UnitBook` and written with a constant number
-of statements, however many investments it touches.
+Everything a rollover does to the units of an account is collected in a `UnitBook` and written with a constant
+number of statements, however many investments it touches.
 """
 
 import uuid
@@ -20,7 +20,6 @@ from allocation.calc.units import (
     rounding_exchange,
     units_for_deposit,
     units_for_redemption,
-    value,
 )
 from allocation.errors import BookOutsideTransaction, MoreUnitsThanHeld
 from allocation.models import Interval, Investment, PricePoint, UnitEntry
@@ -32,7 +31,9 @@ from offers.models import Terms
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the trading server said of one account at one instant, and what was under way (amounts in its currency)."""
+    """What the trading server said of one account at one instant, and what was under way (amounts in its
+    currency).
+    """
 
     at: datetime
     balance: Decimal
@@ -60,7 +61,9 @@ def last_price(account: PammAccount) -> Price:
 
 
 def record_price_point(account: PammAccount, snapshot: Snapshot, *, moves_money: bool) -> PricePoint:
-    """Extend the price series by one rollover, in the caller's transaction. The account's row must be locked."""
+    """Extend the price series by one rollover, in the caller's transaction. The account's row must be
+    locked.
+    """
     _require_transaction()
     price = price_of(snapshot.pool_equity, account.units, last_price(account))
     account.sequence += 1
@@ -93,7 +96,8 @@ def record_price_point(account: PammAccount, snapshot: Snapshot, *, moves_money:
 class UnitBook:
     """Units issued and redeemed at one price point of an account, collected and then written together.
 
-    The investments given to it are changed in memory; `write` stores them. Values are in the account's currency.
+    The investments given to it are changed in memory; `write` stores them. Values are in the account's
+    currency.
     """
 
     account: PammAccount
@@ -116,9 +120,6 @@ class UnitBook:
     def digits(self) -> int:
         return self.account.currency_digits
 
-    def value_of(self, investment: Investment) -> Decimal:
-        return value(investment.units, self.price, self.digits)
-
     def issue(self, investment: Investment, amount: Decimal, *, source: uuid.UUID) -> UnitEntry:
         """Units for a deposit. Raises `PriceIsZero`."""
         issued = units_for_deposit(amount, self.price)
@@ -132,7 +133,12 @@ class UnitBook:
         return entry
 
     def redeem(
-        self, investment: Investment, amount: Decimal, kind: UnitEntry.Kind, *, source: uuid.UUID | None = None
+        self,
+        investment: Investment,
+        amount: Decimal,
+        kind: UnitEntry.Kind,
+        *,
+        source: uuid.UUID | None = None,
     ) -> UnitEntry:
         """Units for a payment or a fee out of the pool. Raises `PriceIsZero`."""
         redeemed = units_for_redemption(amount, self.price, investment.units)
@@ -151,8 +157,8 @@ class UnitBook:
     ) -> UnitEntry:
         """Redeem all units that the fees of the close have left, for `paid`.
 
-        `worth` is the whole value the close exchanged, its fees included, for `units_before`: what that cost or gained
-        the pool by rounding goes to the account's rounding exchange.
+        `worth` is the whole value the close exchanged, its fees included, for `units_before`: what that cost
+        or gained the pool by rounding goes to the account's rounding exchange.
         """
         entry = self._enter(investment, UnitEntry.Kind.CLOSE, -investment.units, -paid, source)
         self._record_paid(investment, UnitEntry.Kind.CLOSE, paid)
@@ -189,11 +195,20 @@ class UnitBook:
 
     def _exchange(self, worth: Decimal, units: Decimal) -> RoundingExchange:
         return rounding_exchange(
-            carried=self.account.rounding_carried, paid=worth, units=units, price=self.price, digits=self.digits
+            carried=self.account.rounding_carried,
+            paid=worth,
+            units=units,
+            price=self.price,
+            digits=self.digits,
         )
 
     def _enter(
-        self, investment: Investment, kind: UnitEntry.Kind, units: Decimal, amount: Decimal, source: uuid.UUID | None
+        self,
+        investment: Investment,
+        kind: UnitEntry.Kind,
+        units: Decimal,
+        amount: Decimal,
+        source: uuid.UUID | None,
     ) -> UnitEntry:
         if exact_sum((investment.units, units)) < 0:
             raise MoreUnitsThanHeld(str(investment.public_id))
@@ -202,9 +217,15 @@ class UnitBook:
         investment.units = exact_sum((investment.units, units))
         self.units = exact_sum((self.units, units))
         entry = UnitEntry(
-            account=self.account, investment=investment, price_point=self.point, kind=kind, units=units,
-            amount=amount, currency_digits=self.digits, source=source,
-        )  # fmt: skip
+            account=self.account,
+            investment=investment,
+            price_point=self.point,
+            kind=kind,
+            units=units,
+            amount=amount,
+            currency_digits=self.digits,
+            source=source,
+        )
         self.entries.append(entry)
         self.touch(investment)
         return entry
@@ -225,7 +246,9 @@ def lock_in_ends_at(investment: Investment) -> datetime | None:
 
 
 def lowest_units_of(investment: Investment) -> Decimal:
-    """Fewest units held since the present interval's start or joining: what a net-worth tier is measured by."""
+    """Fewest units held since the present interval's start or joining: what a net-worth tier is measured
+    by.
+    """
     interval = investment.interval
     if interval is None or investment.lowest_units_number != interval.number:
         return investment.units
@@ -246,7 +269,9 @@ def note_units_before_deposit(investment: Investment) -> None:
 
 
 def join_interval(investment: Investment, point: PricePoint, zone: tzinfo) -> None:
-    """Put an investment that has just joined into the interval of its terms; one row serves all with the same start."""
+    """Put an investment that has just joined into the interval of its terms; one row serves all with the same
+    start.
+    """
     terms = investment.terms
     if terms is None:
         return
@@ -291,20 +316,20 @@ def trading_interval(terms: Terms) -> TradingInterval:
 
 
 def cancel_series(account: PammAccount, point: PricePoint) -> int:
-    """A wiped-out pool: redeem every unit for nothing and end every investment. Returns how many there were."""
+    """A wiped-out pool: redeem every unit for nothing and end every investment. Returns how many there
+    were.
+    """
     _require_transaction()
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            INSERT INTO allocation_unitentry (broker_id, public_id, account_id, investment_id, price_point_id, kind,
-                                              units, amount, currency_digits, source, recorded_at)
-            SELECT broker_id, uuidv7(), account_id, id, %s, 'wipe_out', -units, 0, %s, NULL, now()
-              FROM allocation_investment
-             WHERE broker_id = %s AND account_id = %s AND state = 'active' AND units > 0
-            """,
+            "INSERT INTO allocation_unitentry (broker_id, public_id, account_id, investment_id,"
+            " price_point_id, kind, units, amount, currency_digits, source, recorded_at)"
+            " SELECT broker_id, uuidv7(), account_id, id, %s, 'wipe_out', -units, 0, %s, NULL, now()"
+            " FROM allocation_investment"
+            " WHERE broker_id = %s AND account_id = %s AND state = 'active' AND units > 0",
             [point.pk, account.currency_digits, current_broker_id(), account.pk],
         )
-        cancelled = cursor.rowcount
+        cancelled: int = cursor.rowcount
     Investment.objects.filter(account=account, state=Investment.State.ACTIVE).update(
         state=Investment.State.CLOSED,
         closed_at=point.priced_at,
@@ -323,12 +348,21 @@ def _update_investments(investments: Iterable[Investment]) -> None:
     if not rows:
         return
     columns = (
-        ("units", "numeric"), ("high_water_mark", "numeric"), ("performance_carried", "numeric"),
-        ("lowest_units", "numeric"), ("lowest_units_number", "integer"), ("paid_in", "numeric"),
-        ("paid_out", "numeric"), ("fees_paid", "numeric"), ("state", "text"), ("end_reason", "text"),
-        ("joined_at", "timestamptz"), ("closed_at", "timestamptz"), ("joined_id", "bigint"),
+        ("units", "numeric"),
+        ("high_water_mark", "numeric"),
+        ("performance_carried", "numeric"),
+        ("lowest_units", "numeric"),
+        ("lowest_units_number", "integer"),
+        ("paid_in", "numeric"),
+        ("paid_out", "numeric"),
+        ("fees_paid", "numeric"),
+        ("state", "text"),
+        ("end_reason", "text"),
+        ("joined_at", "timestamptz"),
+        ("closed_at", "timestamptz"),
+        ("joined_id", "bigint"),
         ("interval_id", "bigint"),
-    )  # fmt: skip
+    )
     names = ", ".join(name for name, _ in columns)
     arrays = ", ".join(f"%s::{kind}[]" for _, kind in columns)
     assignments = ", ".join(f"{name} = v.{name}" for name, _ in columns)

@@ -1,6 +1,6 @@
 """Column types every tenant table shares."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -8,6 +8,9 @@ from django.db.backends.ddl_references import Statement
 from django.db.models.constraints import BaseConstraint
 
 from brokers.identifiers import new_public_id
+
+SetType = TypeVar("SetType", contravariant=True)
+GetType = TypeVar("GetType", covariant=True)
 
 
 class TenantForeignKey(models.ForeignKey):  # type: ignore[type-arg]
@@ -46,15 +49,15 @@ class TenantReference(BaseConstraint):
             " REFERENCES %(target)s (broker_id, id) DEFERRABLE INITIALLY DEFERRED",
             table=quote(model._meta.db_table),
             name=quote(self.name),
-            column=quote(reference.column),  # type: ignore[union-attr]
+            column=quote(reference.column),  # type: ignore[union-attr, arg-type]
             target=quote(target._meta.db_table),
         )
 
-    def constraint_sql(self, model: Any, schema_editor: Any) -> None:
+    def constraint_sql(self, model: Any, schema_editor: Any) -> None:  # type: ignore[override]
         # The key it points to may be made later in the same migration, so it always comes last.
         schema_editor.deferred_sql.append(self._statement(model, schema_editor))
 
-    create_sql = constraint_sql
+    create_sql = constraint_sql  # type: ignore[assignment]
 
     def remove_sql(self, model: Any, schema_editor: Any) -> str:
         quote = schema_editor.quote_name
@@ -83,7 +86,7 @@ class PublicIdField(models.UUIDField):  # type: ignore[type-arg]
         super().__init__(**kwargs)
 
 
-class AmountField(models.DecimalField):  # type: ignore[type-arg]
+class AmountField(models.DecimalField[SetType, GetType]):
     """An amount of money.
 
     Whole minor units of the row's currency, which a CHECK holds (`whole_minor_units`).
@@ -95,7 +98,7 @@ class AmountField(models.DecimalField):  # type: ignore[type-arg]
         super().__init__(**kwargs)
 
 
-class UnitsField(models.DecimalField):  # type: ignore[type-arg]
+class UnitsField(models.DecimalField[SetType, GetType]):
     """Units of a pool, 12 places."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -104,7 +107,7 @@ class UnitsField(models.DecimalField):  # type: ignore[type-arg]
         super().__init__(**kwargs)
 
 
-class AccumulatorField(models.DecimalField):  # type: ignore[type-arg]
+class AccumulatorField(models.DecimalField[SetType, GetType]):
     """A running sum or a carried fraction, 24 places."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -113,7 +116,7 @@ class AccumulatorField(models.DecimalField):  # type: ignore[type-arg]
         super().__init__(**kwargs)
 
 
-class RateField(models.DecimalField):  # type: ignore[type-arg]
+class RateField(models.DecimalField[SetType, GetType]):
     """A fraction: 0.20 is 20 %."""
 
     def __init__(self, **kwargs: Any) -> None:

@@ -31,7 +31,7 @@ class TenantQuerySet(models.QuerySet[M]):
         return super().bulk_update(rows, *args, **kwargs)
 
 
-class TenantManager(models.Manager.from_queryset(TenantQuerySet)[M]):  # type: ignore[misc]
+class TenantManager(models.Manager[M]):
     """The only manager of a tenant model, related objects included.
 
     Raises `NoBrokerScope` outside a scope.
@@ -40,13 +40,14 @@ class TenantManager(models.Manager.from_queryset(TenantQuerySet)[M]):  # type: i
     use_in_migrations = False
 
     def get_queryset(self) -> TenantQuerySet[M]:
-        queryset: TenantQuerySet[M] = super().get_queryset()
-        return queryset.filter(broker_id=current_broker_id())
+        return self._rows().filter(broker_id=current_broker_id())
 
     def none(self) -> TenantQuerySet[M]:
         """No rows of nobody: forms may name it when they are defined, before any scope is entered."""
-        queryset: TenantQuerySet[M] = super().get_queryset()
-        return queryset.none()
+        return self._rows().none()
+
+    def _rows(self) -> TenantQuerySet[M]:
+        return TenantQuerySet(self.model, using=self._db)
 
 
 class TenantModelBase(ModelBase):
@@ -87,7 +88,7 @@ class TenantModel(models.Model, metaclass=TenantModelBase):
     )  # fmt: skip
     broker_id: int
 
-    objects: ClassVar[TenantManager[Any]] = TenantManager()
+    objects = TenantManager()
 
     #: Tables whose rows never change: the application role may only read and insert (see `secure_database`).
     append_only: ClassVar[bool] = False

@@ -3,12 +3,20 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from brokers.fields import AccumulatorField, AmountField, PublicIdField, TenantForeignKey, UnitsField, whole_minor_units
+from brokers.fields import (
+    AccumulatorField,
+    AmountField,
+    PublicIdField,
+    TenantForeignKey,
+    UnitsField,
+    whole_minor_units,
+)
 from brokers.tenancy import HistoryModel
 
 
 class Charge(HistoryModel):
-    """One fee of one investment, taken as units at the price of its rollover, with everything it was computed from.
+    """One fee of one investment, taken as units at the price of its rollover, with everything it was computed
+    from.
 
     `basis` holds the inputs and steps as decimal strings; recomputing it gives `amount`.
     """

@@ -113,9 +113,14 @@ def charges_of_account(account: PammAccount) -> QuerySet[Charge]:
 def closing_of(basis: FeeBasis, digits: int) -> Closing:
     """What closing pays and charges on this basis."""
     return closing(
-        value=basis.value, standing=basis.standing, schedule=basis.schedule, yield_=basis.yield_,
-        net_worth=basis.net_worth, digits=digits, early_exit_rate=basis.early_exit_rate,
-    )  # fmt: skip
+        value=basis.value,
+        standing=basis.standing,
+        schedule=basis.schedule,
+        yield_=basis.yield_,
+        net_worth=basis.net_worth,
+        digits=digits,
+        early_exit_rate=basis.early_exit_rate,
+    )
 
 
 def interval_start_price(investment: Investment) -> Price | None:

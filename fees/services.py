@@ -17,7 +17,6 @@ from fees.queries import FeeBasis, closing_of, fee_basis
 from money.exact import ZERO, exact_difference, exact_sum
 from offers.models import Terms
 
-
 _ENTRY_KINDS = {
     Charge.Kind.PERFORMANCE: UnitEntry.Kind.PERFORMANCE_FEE,
     Charge.Kind.EARLY_EXIT: UnitEntry.Kind.EARLY_EXIT_FEE,
@@ -28,8 +27,8 @@ _ENTRY_KINDS = {
 class ChargeBook:
     """Fees charged at one price point, collected with their unit entries and written together.
 
-    Every fee is taken as units at the snapshot's price, so none moves the price, and goes to the manager's income
-    account.
+    Every fee is taken as units at the snapshot's price, so none moves the price, and goes to the manager's
+    income account.
     """
 
     book: UnitBook
@@ -44,25 +43,45 @@ class ChargeBook:
         for investment in investments:
             basis = self._basis(investment)
             fee = performance.performance_fee(
-                value=basis.value, standing=basis.standing, schedule=basis.schedule, yield_=basis.yield_,
-                net_worth=basis.net_worth, digits=self.book.digits, profit_value=self._profit_value(investment, basis),
-            )  # fmt: skip
+                value=basis.value,
+                standing=basis.standing,
+                schedule=basis.schedule,
+                yield_=basis.yield_,
+                net_worth=basis.net_worth,
+                digits=self.book.digits,
+                profit_value=self._profit_value(investment, basis),
+            )
             if fee.profit <= 0:
                 continue
             self._charge(
-                investment, basis, Charge.Kind.PERFORMANCE, Charge.Occasion.INTERVAL_END, fee.amount,
-                profit=fee.profit, after=fee.standing_next, rate=fee.rate, unrounded=fee.unrounded, source=None,
-            )  # fmt: skip
+                investment,
+                basis,
+                Charge.Kind.PERFORMANCE,
+                Charge.Occasion.INTERVAL_END,
+                fee.amount,
+                profit=fee.profit,
+                after=fee.standing_next,
+                rate=fee.rate,
+                unrounded=fee.unrounded,
+                source=None,
+            )
 
     def take_part(self, investment: Investment, plan: Withdrawal, *, source: uuid.UUID) -> UnitEntry:
         """Carry out a planned part withdrawal: its fees first, then the payment."""
         basis = self._basis(investment)
         if plan.fee or plan.unrounded:
             self._charge(
-                investment, basis, Charge.Kind.PERFORMANCE, Charge.Occasion.WITHDRAWAL, plan.fee,
-                profit=exact_difference(basis.value, basis.standing.high_water_mark), after=plan.standing_next,
-                rate=plan.rate, unrounded=plan.unrounded, source=source,
-            )  # fmt: skip
+                investment,
+                basis,
+                Charge.Kind.PERFORMANCE,
+                Charge.Occasion.WITHDRAWAL,
+                plan.fee,
+                profit=exact_difference(basis.value, basis.standing.high_water_mark),
+                after=plan.standing_next,
+                rate=plan.rate,
+                unrounded=plan.unrounded,
+                source=source,
+            )
         if plan.exit_fee:
             self._charge_exit(investment, basis, Charge.Occasion.WITHDRAWAL, plan.exit_fee, source)
         investment.high_water_mark = plan.high_water_mark_next
@@ -76,9 +95,17 @@ class ChargeBook:
         closing = closing_of(basis, self.book.digits)
         if closing.fee:
             self._charge(
-                investment, basis, Charge.Kind.PERFORMANCE, Charge.Occasion.CLOSE, closing.fee, profit=closing.profit,
-                after=Standing(ZERO), rate=closing.rate, unrounded=closing.unrounded, source=source,
-            )  # fmt: skip
+                investment,
+                basis,
+                Charge.Kind.PERFORMANCE,
+                Charge.Occasion.CLOSE,
+                closing.fee,
+                profit=closing.profit,
+                after=Standing(ZERO),
+                rate=closing.rate,
+                unrounded=closing.unrounded,
+                source=source,
+            )
         if closing.exit_fee:
             self._charge_exit(investment, basis, Charge.Occasion.CLOSE, closing.exit_fee, source)
         entry = self.book.close(
@@ -106,13 +133,25 @@ class ChargeBook:
         )
 
     def _charge_exit(
-        self, investment: Investment, basis: FeeBasis, occasion: Charge.Occasion, amount: Decimal, source: uuid.UUID
+        self,
+        investment: Investment,
+        basis: FeeBasis,
+        occasion: Charge.Occasion,
+        amount: Decimal,
+        source: uuid.UUID,
     ) -> None:
         self._charge(
-            investment, basis, Charge.Kind.EARLY_EXIT, occasion, amount, profit=ZERO,
-            after=Standing(investment.high_water_mark, investment.performance_carried), rate=basis.early_exit_rate,
-            unrounded=amount, source=source,
-        )  # fmt: skip
+            investment,
+            basis,
+            Charge.Kind.EARLY_EXIT,
+            occasion,
+            amount,
+            profit=ZERO,
+            after=Standing(investment.high_water_mark, investment.performance_carried),
+            rate=basis.early_exit_rate,
+            unrounded=amount,
+            source=source,
+        )
 
     def _charge(
         self,
@@ -137,24 +176,46 @@ class ChargeBook:
         self.book.touch(investment)
         self.charges.append(
             Charge(
-                account=account, investment=investment, price_point=point, kind=kind, occasion=occasion,
-                amount=amount, currency=account.currency, currency_digits=account.currency_digits, profit=profit,
-                mark_before=before.high_water_mark, mark_after=after.high_water_mark,
-                carried_before=before.carried, carried_after=after.carried,
-                receiver_id=account.income_account_id, charged_at=point.priced_at,
+                account=account,
+                investment=investment,
+                price_point=point,
+                kind=kind,
+                occasion=occasion,
+                amount=amount,
+                currency=account.currency,
+                currency_digits=account.currency_digits,
+                profit=profit,
+                mark_before=before.high_water_mark,
+                mark_after=after.high_water_mark,
+                carried_before=before.carried,
+                carried_after=after.carried,
+                receiver_id=account.income_account_id,
+                charged_at=point.priced_at,
                 basis={
-                    "value": str(basis.value), "yield": str(basis.yield_), "net_worth": str(basis.net_worth),
-                    "rate": str(rate), "unrounded": str(unrounded), "schedule": basis.schedule.to_json(),
-                    "price_equity": str(point.price_equity), "price_units": str(point.price_units),
+                    "value": str(basis.value),
+                    "yield": str(basis.yield_),
+                    "net_worth": str(basis.net_worth),
+                    "rate": str(rate),
+                    "unrounded": str(unrounded),
+                    "schedule": basis.schedule.to_json(),
+                    "price_equity": str(point.price_equity),
+                    "price_units": str(point.price_units),
                 },
             )
-        )  # fmt: skip
+        )
 
 
 def withdrawal_kind(
-    investment: Investment, net_amount: Decimal, basis: FeeBasis, digits: int, *, closes_if_too_little_remains: bool
+    investment: Investment,
+    net_amount: Decimal,
+    basis: FeeBasis,
+    digits: int,
+    *,
+    closes_if_too_little_remains: bool,
 ) -> WithdrawalKind:
-    """Whether taking out `net_amount` is a part or a close. Raises `TooLittleWouldRemain`, `NothingIsAvailable`."""
+    """Whether taking out `net_amount` is a part or a close. Raises `TooLittleWouldRemain`,
+    `NothingIsAvailable`.
+    """
     minimum = minimum_remaining(investment)
     room = available(investment, basis, digits)
     kind = performance.withdrawal_kind(
@@ -173,36 +234,47 @@ def withdrawal_kind(
 def available(investment: Investment, basis: FeeBasis, digits: int) -> performance.Available:
     """What can be taken out of the investment now, net of fees, its minimum remaining amount kept."""
     return performance.available(
-        value=basis.value, standing=basis.standing, schedule=basis.schedule, yield_=basis.yield_,
-        net_worth=basis.net_worth, digits=digits, early_exit_rate=basis.early_exit_rate,
+        value=basis.value,
+        standing=basis.standing,
+        schedule=basis.schedule,
+        yield_=basis.yield_,
+        net_worth=basis.net_worth,
+        digits=digits,
+        early_exit_rate=basis.early_exit_rate,
         minimum_remaining=minimum_remaining(investment),
-    )  # fmt: skip
+    )
 
 
 def minimum_remaining(investment: Investment) -> Decimal:
     return investment.terms.minimum_remaining if investment.terms is not None else ZERO
 
 
-def plan_withdrawal(
-    investment: Investment, net_amount: Decimal, basis: FeeBasis, digits: int
-) -> Withdrawal:
+def plan_withdrawal(investment: Investment, net_amount: Decimal, basis: FeeBasis, digits: int) -> Withdrawal:
     """Fees and marks of taking out `net_amount`. Raises `NothingIsAvailable`, `MoreThanAvailable`."""
     whole = investment.terms is not None and investment.terms.on_withdrawal == Terms.OnWithdrawal.WHOLE
     try:
         if whole and basis.schedule.basis is Basis.FLAT:
             return performance.withdrawal_after_crystallising_all(
-                net_amount=net_amount, value=basis.value, standing=basis.standing, schedule=basis.schedule,
-                digits=digits, early_exit_rate=basis.early_exit_rate,
-            )  # fmt: skip
+                net_amount=net_amount,
+                value=basis.value,
+                standing=basis.standing,
+                schedule=basis.schedule,
+                digits=digits,
+                early_exit_rate=basis.early_exit_rate,
+            )
         return performance.withdrawal(
-            net_amount=net_amount, value=basis.value, standing=basis.standing, schedule=basis.schedule,
-            yield_=basis.yield_, net_worth=basis.net_worth, digits=digits,
+            net_amount=net_amount,
+            value=basis.value,
+            standing=basis.standing,
+            schedule=basis.schedule,
+            yield_=basis.yield_,
+            net_worth=basis.net_worth,
+            digits=digits,
             early_exit_rate=basis.early_exit_rate,
-        )  # fmt: skip
+        )
     except performance.NothingAvailable:
         raise NothingIsAvailable from None
     except performance.MoreThanAvailable as refusal:
         raise MoreThanAvailable(
             field="amount", largest=refusal.largest, currency=investment.account.currency
         ) from None
-

@@ -10,7 +10,8 @@ LARGEST_AMOUNT = Decimal(1_000_000_000)
 
 
 def require_amount(amount: Decimal, *, currency: str, digits: int, step: Decimal | None = None) -> None:
-    """Positive, finite, whole minor units, not beyond what a trading server moves at once, a multiple of `step`.
+    """Positive, finite, whole minor units, not beyond what a trading server moves at once, a multiple of
+    `step`.
 
     Raises `AmountNotPositive`, `AmountTooPrecise`, `AmountTooLarge`, `AmountNotInSteps`.
     """

@@ -100,7 +100,9 @@ class OppositeRequestOpen(Refusal):
 class TakenOutEarly(Refusal):
     code = "taken_out_early"
     status = 409
-    message = _("You took money out of this account before its trading interval ended: it can come back after {ends}.")
+    message = _(
+        "You took money out of this account before its trading interval ended: it can come back after {ends}."
+    )
 
 
 class OwnCapitalWouldBreak(Refusal):

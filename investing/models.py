@@ -4,7 +4,13 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from brokers.fields import AmountField, PublicIdField, TenantForeignKey, TenantOneToOneField, whole_minor_units
+from brokers.fields import (
+    AmountField,
+    PublicIdField,
+    TenantForeignKey,
+    TenantOneToOneField,
+    whole_minor_units,
+)
 from brokers.tenancy import TenantModel
 
 
@@ -46,17 +52,23 @@ class Request(TenantModel):
     confirmed_at = models.DateTimeField(null=True, blank=True)
     confirmed_by = TenantForeignKey("accounts.User", related_name="+", null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
-    reason_code = models.CharField(max_length=40, blank=True, help_text=_("Why it waits, failed or was rejected."))
+    reason_code = models.CharField(
+        max_length=40, blank=True, help_text=_("Why it waits, failed or was rejected.")
+    )
     reason_note = models.CharField(max_length=300, blank=True)
     collection = TenantOneToOneField(
         "transfers.Transfer", related_name="+", null=True, blank=True, help_text=_("The money of a deposit.")
     )
     unit_entry = TenantOneToOneField("allocation.UnitEntry", related_name="request", null=True, blank=True)
     blocks_deposits_until = models.DateTimeField(
-        null=True, blank=True, help_text=_("Taken out under tiers before the interval's end: comes back only after it.")
+        null=True,
+        blank=True,
+        help_text=_("Taken out under tiers before the interval's end: comes back only after it."),
     )
     blocks_deposits_through = models.PositiveIntegerField(
-        null=True, blank=True, help_text=_("The same for intervals counted in rollovers: the account's `flow_sequence`.")
+        null=True,
+        blank=True,
+        help_text=_("The same for intervals counted in rollovers: the account's `flow_sequence`."),
     )
     executed_amount = AmountField(null=True, blank=True)
     executed_fee = AmountField(null=True, blank=True)
@@ -65,7 +77,9 @@ class Request(TenantModel):
         constraints = [
             models.UniqueConstraint(fields=["broker", "public_id"], name="investing_request_public"),
             # The same click twice is one request.
-            models.UniqueConstraint(fields=["broker", "created_by", "idempotency_key"], name="investing_request_once"),
+            models.UniqueConstraint(
+                fields=["broker", "created_by", "idempotency_key"], name="investing_request_once"
+            ),
             models.CheckConstraint(
                 condition=models.Q(kind="close", amount__isnull=True) | models.Q(amount__gt=0),
                 name="investing_request_amount",

@@ -35,7 +35,9 @@ def requests_of_manager(user: User) -> QuerySet[Request]:
 
 
 def requests_awaiting_approval(user: User) -> QuerySet[Request]:
-    """Pending requests this person may decide, oldest first: dealers all, managers those their offers leave to them."""
+    """Pending requests this person may decide, oldest first: dealers all, managers those their offers leave
+    to them.
+    """
     pending = _with_relations().filter(state=Request.State.PENDING).order_by("id")
     if has_role(user, *DECIDING_ROLES):
         return pending
@@ -49,7 +51,9 @@ def may_decide(user: User, request: Request) -> bool:
 
 
 def get_request_for(user: User, public_id: uuid.UUID) -> Request:
-    """A request of this person's own, of an account he manages, or any for the broker's staff. Raises `NotFound`."""
+    """A request of this person's own, of an account he manages, or any for the broker's staff. Raises
+    `NotFound`.
+    """
     visible = Q(investment__owner=user) | Q(account__manager__user=user)
     if has_role(user, *STAFF_ROLES):
         visible = Q()
@@ -68,16 +72,15 @@ def get_investment_for(user: User, public_id: uuid.UUID) -> Investment:
 
 
 def open_requests(account: PammAccount, owner: User) -> QuerySet[Request]:
-    return Request.objects.filter(
-        account=account, investment__owner=owner, state__in=Request.OPEN_STATES
-    )
+    return Request.objects.filter(account=account, investment__owner=owner, state__in=Request.OPEN_STATES)
 
 
 @dataclass(frozen=True, slots=True)
 class WithdrawalTerms:
     """What the withdraw and close forms show, at the last rollover's price; the executing one's decides.
 
-    `available` is the largest part that can be taken while the investment goes on; `closing_pays` is value less fee.
+    `available` is the largest part that can be taken while the investment goes on; `closing_pays` is value
+    less fee.
     """
 
     value: Decimal
@@ -109,10 +112,14 @@ def withdrawal_terms(investment: Investment) -> WithdrawalTerms:
 
 
 def capacity_used(offer: Offer, *, leaving_out: Request | None = None) -> Decimal:
-    """What its investments are worth at the last price, with all deposits that are still to come. Three queries."""
+    """What its investments are worth at the last price, with all deposits that are still to come. Three
+    queries.
+    """
     price, digits = last_price(offer.account), offer.account.currency_digits
     units = list(
-        Investment.objects.filter(terms__offer=offer, state=Investment.State.ACTIVE).values_list("units", flat=True)
+        Investment.objects.filter(terms__offer=offer, state=Investment.State.ACTIVE).values_list(
+            "units", flat=True
+        )
     )
     coming = Request.objects.filter(
         investment__terms__offer=offer, kind=Request.Kind.DEPOSIT, state__in=Request.OPEN_STATES
@@ -126,7 +133,9 @@ def capacity_used(offer: Offer, *, leaving_out: Request | None = None) -> Decima
 def investors_of(offer: Offer) -> set[int]:
     """Owners of its investments that are active or still to be funded."""
     living = (Investment.State.ACTIVE, Investment.State.PENDING)
-    return set(Investment.objects.filter(terms__offer=offer, state__in=living).values_list("owner_id", flat=True))
+    return set(
+        Investment.objects.filter(terms__offer=offer, state__in=living).values_list("owner_id", flat=True)
+    )
 
 
 def waiting_reason(request: Request) -> str:
@@ -136,19 +145,21 @@ def waiting_reason(request: Request) -> str:
     if request.state not in (Request.State.CONFIRMED, Request.State.COLLECTING):
         return ""
     reasons = {
-        "positions_open": _("Waits until the manager has closed the open positions: yours are the last units."),
+        "positions_open": _(
+            "Waits until the manager has closed the open positions: yours are the last units."
+        ),
         "free_margin": _("Waits until the account has enough free margin to pay you."),
         "under_water": _("Waits: the account is worth nothing while its positions are open."),
         "own_capital_missing": _("Waits until the manager's own capital has arrived."),
-        "quiet_window": _("Waits: prices around the trading server's day change are not fair to those who stay."),
+        "quiet_window": _(
+            "Waits: prices around the trading server's day change are not fair to those who stay."
+        ),
         "no_live_price": _("Waits until every open position has a live price."),
         "account_held": _("Waits: the broker is checking the account."),
         "transfer_under_way": _("Waits for the trading server to confirm the movement of the money."),
         "remainder": _("Waits one rollover: a remainder in the account is cleared first."),
     }
     return reasons.get(request.reason_code, _("Waits for the next rollover."))
-
-
 
 
 def own_capital_present(account_reference: OuterRef) -> Exists:

@@ -10,8 +10,9 @@ from brokers.tenancy import HistoryModel
 class LedgerAccount(HistoryModel):
     """One account of the books, in one currency, about one subject.
 
-    Debits are positive. *Cash* accounts say where money stands on the trading server; *claim* accounts say whose it is
-    and are negative when somebody is owed. `subject` is the public id of the PAMM account, personal account or broker.
+    Debits are positive. *Cash* accounts say where money stands on the trading server; *claim* accounts say
+    whose it is and are negative when somebody is owed. `subject` is the public id of the PAMM account,
+    personal account or broker.
     """
 
     class Kind(models.TextChoices):
@@ -43,7 +44,9 @@ class LedgerAccount(HistoryModel):
 
 
 class Entry(HistoryModel):
-    """One balanced movement in the books, made once: `source` is the unique reason (a leg's key, a rollover's step)."""
+    """One balanced movement in the books, made once: `source` is the unique reason (a leg's key, a rollover's
+    step).
+    """
 
     public_id = PublicIdField()
     kind = models.CharField(max_length=40)

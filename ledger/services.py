@@ -38,9 +38,11 @@ class Draft:
 
 
 def record_entries(drafts: Iterable[Draft]) -> list[Entry]:
-    """Write entries and postings with a constant number of statements; zero lines are left out, empty entries skipped.
+    """Write entries and postings with a constant number of statements; zero lines are left out, empty entries
+    skipped.
 
-    Raises `EntryDoesNotBalance`; `EntryOutsideTransaction`; `IntegrityError` where a `source` was recorded before.
+    Raises `EntryDoesNotBalance`; `EntryOutsideTransaction`; `IntegrityError` where a `source` was recorded
+    before.
     """
     if not transaction.get_connection().in_atomic_block:
         raise EntryOutsideTransaction
@@ -69,7 +71,10 @@ def ledger_accounts(keys: Iterable[AccountKey]) -> dict[AccountKey, LedgerAccoun
         LedgerAccount.objects.bulk_create(
             (
                 LedgerAccount(
-                    kind=key.kind, subject=key.subject, currency=key.currency, currency_digits=key.currency_digits
+                    kind=key.kind,
+                    subject=key.subject,
+                    currency=key.currency,
+                    currency_digits=key.currency_digits,
                 )
                 for key in missing
             ),
@@ -83,7 +88,9 @@ def _existing(keys: set[AccountKey]) -> dict[AccountKey, LedgerAccount]:
     rows = LedgerAccount.objects.filter(subject__in={key.subject for key in keys})
     by_identity = {(row.kind, row.subject, row.currency): row for row in rows}
     return {
-        key: row for key in keys if (row := by_identity.get((key.kind.value, key.subject, key.currency))) is not None
+        key: row
+        for key in keys
+        if (row := by_identity.get((key.kind.value, key.subject, key.currency))) is not None
     }
 
 

@@ -7,11 +7,15 @@ from brokers.tenancy import HistoryModel
 
 
 class Event(HistoryModel):
-    """One fact about one subject. `payload` holds strings, numbers of things and ids, amounts as decimal strings."""
+    """One fact about one subject. `payload` holds strings, numbers of things and ids, amounts as decimal
+    strings.
+    """
 
     public_id = PublicIdField()
     kind = models.CharField(max_length=64)
-    subject = models.UUIDField(help_text="Public id of the account, investment, request or person it is about.")
+    subject = models.UUIDField(
+        help_text="Public id of the account, investment, request or person it is about."
+    )
     payload = models.JSONField(default=dict)
     occurred_at = models.DateTimeField()
     recorded_at = models.DateTimeField(auto_now_add=True)

@@ -14,7 +14,9 @@ class EventOutsideTransaction(RuntimeError):
     """An event must commit together with what it reports."""
 
 
-def record_event(kind: str, /, *, subject: uuid.UUID, occurred_at: datetime | None = None, **payload: Any) -> Event:
+def record_event(
+    kind: str, /, *, subject: uuid.UUID, occurred_at: datetime | None = None, **payload: Any
+) -> Event:
     """Write one event in the caller's transaction. Raises `EventOutsideTransaction`."""
     return record_events([(kind, subject, payload)], occurred_at=occurred_at)[0]
 
@@ -27,5 +29,6 @@ def record_events(
         raise EventOutsideTransaction
     moment = occurred_at or timezone.now()
     return Event.objects.bulk_create(
-        Event(kind=kind, subject=subject, payload=payload, occurred_at=moment) for kind, subject, payload in events
+        Event(kind=kind, subject=subject, payload=payload, occurred_at=moment)
+        for kind, subject, payload in events
     )

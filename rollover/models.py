@@ -22,7 +22,9 @@ class Schedule(TenantModel):
 
 
 class Rollover(TenantModel):
-    """One rollover of one account. The row is the truth; a queue message only wakes a worker to look at it."""
+    """One rollover of one account. The row is the truth; a queue message only wakes a worker to look at
+    it.
+    """
 
     class State(models.TextChoices):
         DUE = "due", _("Due")
@@ -53,7 +55,9 @@ class Rollover(TenantModel):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["broker", "account", "scheduled_for"], name="rollover_rollover_once"),
+            models.UniqueConstraint(
+                fields=["broker", "account", "scheduled_for"], name="rollover_rollover_once"
+            ),
             models.UniqueConstraint(fields=["broker", "public_id"], name="rollover_rollover_public"),
             # An account never rolls over twice at once.
             models.UniqueConstraint(

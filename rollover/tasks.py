@@ -26,7 +26,9 @@ def roll_over_task(rollover_ids: list[int]) -> None:
 
 @shared_task
 def tend_transfers_task() -> None:
-    """Wake one task per broker for what no rollover carries: open transfers, requests that nobody approved."""
+    """Wake one task per broker for what no rollover carries: open transfers, requests that nobody
+    approved.
+    """
     for broker_id in active_broker_ids():
         tend_broker_task.delay(broker_id)
 

@@ -24,10 +24,11 @@ class Side(models.TextChoices):
 
 
 class Transfer(TenantModel):
-    """Money on its way from one trading account to another: leg `out`, then leg `in`; between them it is in transit.
+    """Money on its way from one trading account to another: leg `out`, then leg `in`; between them it is in
+    transit.
 
-    Both legs are fixed when the transfer is planned, except that a transfer *held in transit* gets its second leg only
-    when it is released (a deposit that waits for its price, or goes back to its owner).
+    Both legs are fixed when the transfer is planned, except that a transfer *held in transit* gets its second
+    leg only when it is released (a deposit that waits for its price, or goes back to its owner).
     """
 
     class Purpose(models.TextChoices):
@@ -48,7 +49,9 @@ class Transfer(TenantModel):
     public_id = PublicIdField()
     server = TenantForeignKey("trading.TradingServer", related_name="+")
     purpose = models.CharField(max_length=20, choices=Purpose)
-    subject = models.UUIDField(db_index=True, help_text=_("Public id of the request, rollover or account it serves."))
+    subject = models.UUIDField(
+        db_index=True, help_text=_("Public id of the request, rollover or account it serves.")
+    )
     amount = AmountField()
     currency = models.CharField(max_length=12)
     currency_digits = models.PositiveSmallIntegerField()
@@ -69,7 +72,9 @@ class Transfer(TenantModel):
 
 
 class Leg(TenantModel):
-    """One balance operation on the trading server. `key` travels in its comment and is never used for another."""
+    """One balance operation on the trading server. `key` travels in its comment and is never used for
+    another.
+    """
 
     class State(models.TextChoices):
         PLANNED = "planned", _("Planned")
@@ -131,4 +136,3 @@ class Leg(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.key} {self.amount} {self.currency}"
-

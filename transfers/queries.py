@@ -23,7 +23,9 @@ def open_legs(server_id: int, logins: Collection[int]) -> QuerySet[Leg]:
 
 
 def under_way(server_id: int, logins: Collection[int]) -> dict[int, tuple[Decimal, Decimal]]:
-    """For each login (owed, incoming): money decided but not yet out of it, and not yet into it. Both positive."""
+    """For each login (owed, incoming): money decided but not yet out of it, and not yet into it. Both
+    positive.
+    """
     sums: dict[int, tuple[Decimal, Decimal]] = defaultdict(lambda: (Decimal(0), Decimal(0)))
     rows = (
         open_legs(server_id, logins)

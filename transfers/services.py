@@ -1,8 +1,9 @@
 """The only code that moves money on trading servers.
 
-A transfer and its legs are committed before anything is sent. Each leg carries a key of its own in the operation's
-comment; whoever finds a leg *sending* after a crash or a lost answer looks it up by that key and sends it again only
-when the server's complete history does not hold it. The ledger follows in the transaction that records the outcome.
+A transfer and its legs are committed before anything is sent. Each leg carries a key of its own in the
+operation's comment; whoever finds a leg *sending* after a crash or a lost answer looks it up by that key and
+sends it again only when the server's complete history does not hold it. The ledger follows in the transaction
+that records the outcome.
 """
 
 import time
@@ -32,7 +33,9 @@ LOGIN_BUSY_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A trading account as one end of a transfer. `owner` is the ledger's subject: the account's public id."""
+    """A trading account as one end of a transfer. `owner` is the ledger's subject: the account's public
+    id.
+    """
 
     login: int
     side: Side
@@ -41,7 +44,9 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class TransferDraft:
-    """A transfer to be written down. Without `destination` the money stops in transit until it is released."""
+    """A transfer to be written down. Without `destination` the money stops in transit until it is
+    released.
+    """
 
     server_id: int
     purpose: Transfer.Purpose
@@ -62,11 +67,15 @@ def plan_transfers(drafts: Sequence[TransferDraft]) -> list[Transfer]:
         raise TransferOutsideTransaction
     transfers: list[Transfer] = Transfer.objects.bulk_create(
         Transfer(
-            server_id=draft.server_id, purpose=draft.purpose, subject=draft.subject, amount=draft.amount,
-            currency=draft.currency, currency_digits=draft.currency_digits,
+            server_id=draft.server_id,
+            purpose=draft.purpose,
+            subject=draft.subject,
+            amount=draft.amount,
+            currency=draft.currency,
+            currency_digits=draft.currency_digits,
         )
         for draft in drafts
-    )  # fmt: skip
+    )
     Leg.objects.bulk_create(
         _leg(planned, position, end, -planned.amount if position == 1 else planned.amount)
         for planned, draft in zip(transfers, drafts, strict=True)
@@ -77,7 +86,9 @@ def plan_transfers(drafts: Sequence[TransferDraft]) -> list[Transfer]:
 
 
 def release_transfers(releases: Sequence[tuple[Transfer, Endpoint]]) -> list[Leg]:
-    """Give transfers held in transit their second leg, in the caller's transaction. Raises `TransferNotReleasable`."""
+    """Give transfers held in transit their second leg, in the caller's transaction. Raises
+    `TransferNotReleasable`.
+    """
     if any(released.state != Transfer.State.IN_TRANSIT for released, _ in releases):
         raise TransferNotReleasable
     legs: list[Leg] = Leg.objects.bulk_create(
@@ -88,16 +99,24 @@ def release_transfers(releases: Sequence[tuple[Transfer, Endpoint]]) -> list[Leg
 
 def _leg(planned: Transfer, position: int, end: Endpoint, amount: Decimal) -> Leg:
     return Leg(
-        transfer=planned, position=position, server_id=planned.server_id, login=end.login, side=end.side,
-        owner=end.owner, amount=amount, currency=planned.currency, currency_digits=planned.currency_digits,
-    )  # fmt: skip
+        transfer=planned,
+        position=position,
+        server_id=planned.server_id,
+        login=end.login,
+        side=end.side,
+        owner=end.owner,
+        amount=amount,
+        currency=planned.currency,
+        currency_digits=planned.currency_digits,
+    )
 
 
 def advance_transfers(server: TradingServer, gateway: Gateway, transfer_ids: Collection[int]) -> None:
-    """Take transfers as far as they go now: settle what is unknown, send what is planned, first legs before second.
+    """Take transfers as far as they go now: settle what is unknown, send what is planned, first legs before
+    second.
 
-    Calls the server outside any transaction; every outcome is committed as it is known. A leg that was refused is sent
-    again, except the first leg of a deposit: its refusal ends the transfer.
+    Calls the server outside any transaction; every outcome is committed as it is known. A leg that was
+    refused is sent again, except the first leg of a deposit: its refusal ends the transfer.
     """
     for position in (1, 2):
         legs = (
@@ -116,9 +135,9 @@ def advance_transfers(server: TradingServer, gateway: Gateway, transfer_ids: Col
 
 def settle_unknown(server: TradingServer, gateway: Gateway, logins: Collection[int]) -> None:
     """Look up every leg of these logins whose outcome is not known."""
-    for leg in Leg.objects.filter(
-        server=server, login__in=logins, state__in=IN_FLIGHT_STATES
-    ).select_related("transfer"):
+    for leg in Leg.objects.filter(server=server, login__in=logins, state__in=IN_FLIGHT_STATES).select_related(
+        "transfer"
+    ):
         _settle(server, gateway, leg)
 
 
@@ -149,9 +168,11 @@ def _mark_sending(leg: Leg) -> bool:
                 changed = Leg.objects.filter(
                     pk=leg.pk, state__in=(Leg.State.PLANNED, Leg.State.REFUSED)
                 ).update(
-                    state=Leg.State.SENDING, attempts=F("attempts") + 1,
-                    first_sent_at=Coalesce("first_sent_at", now), retry_at=_resend_at(),
-                )  # fmt: skip
+                    state=Leg.State.SENDING,
+                    attempts=F("attempts") + 1,
+                    first_sent_at=Coalesce("first_sent_at", now),
+                    retry_at=_resend_at(),
+                )
         except IntegrityError:
             if time.monotonic() > deadline:
                 return False
@@ -188,7 +209,9 @@ def _record_applied(server: TradingServer, leg: Leg, ticket: int) -> None:
         changed = (
             Leg.objects.filter(pk=leg.pk)
             .exclude(state=Leg.State.APPLIED)
-            .update(state=Leg.State.APPLIED, ticket=ticket, applied_at=now, refusal_code=None, refusal_text="")
+            .update(
+                state=Leg.State.APPLIED, ticket=ticket, applied_at=now, refusal_code=None, refusal_text=""
+            )
         )
         if not changed:
             return
@@ -223,7 +246,10 @@ def _entry(server: TradingServer, leg: Leg) -> Draft:
             (account(LedgerAccount.Kind.CLIENT_CLAIM, leg.owner), -leg.amount),
         ]
     return Draft(
-        kind=f"transfer_{'out' if leg.position == 1 else 'in'}", source=leg.key, occurred_at=timezone.now(), lines=lines
+        kind=f"transfer_{'out' if leg.position == 1 else 'in'}",
+        source=leg.key,
+        occurred_at=timezone.now(),
+        lines=lines,
     )
 
 

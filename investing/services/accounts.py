@@ -43,10 +43,10 @@ def open_pamm_account(
 ) -> PammAccount:
     """Open an account on the trading server, in the currency of `income_account`, and order its own capital.
 
-    The own capital is the manager's own investment, free of fees, executed at the next rollover. The same key answers
-    the account it opened first; an opening that was cut off is taken up again by it. Raises `NotAllowed`, `NotFound`,
-    `CurrencyDiffers`, `NotInThisCurrency`, `OwnCapitalTooSmall`, `OverPersonalBalance`, `TradingServerRefused`,
-    `TradingServerUnavailable` and those of `require_amount`.
+    The own capital is the manager's own investment, free of fees, executed at the next rollover. The same key
+    answers the account it opened first; an opening that was cut off is taken up again by it. Raises
+    `NotAllowed`, `NotFound`, `CurrencyDiffers`, `NotInThisCurrency`, `OwnCapitalTooSmall`,
+    `OverPersonalBalance`, `TradingServerRefused`, `TradingServerUnavailable` and those of `require_amount`.
     """
     if manager.user_id != by.pk:
         raise NotAllowed
@@ -60,10 +60,18 @@ def open_pamm_account(
         raise OwnCapitalTooSmall(field="own_capital", minimum=minimum, currency=currency)
     group = _group_for(income_account)
     draft = PammAccount(
-        manager=manager, income_account=income_account, server=income_account.server, name=name,
-        description=description, minimum_own_capital=minimum, leverage=leverage, disclosure=disclosure,
-        currency=currency, currency_digits=digits, opening_key=idempotency_key,
-    )  # fmt: skip
+        manager=manager,
+        income_account=income_account,
+        server=income_account.server,
+        name=name,
+        description=description,
+        minimum_own_capital=minimum,
+        leverage=leverage,
+        disclosure=disclosure,
+        currency=currency,
+        currency_digits=digits,
+        opening_key=idempotency_key,
+    )
     account = _draft(draft)
     if account.state != PammAccount.State.DRAFT:
         return account
@@ -88,9 +96,7 @@ def _group_for(income_account: PersonalAccount) -> TradingGroup:
     if group is None or not rounding.exists():
         raise NotInThisCurrency(field="income_account", currency=income_account.currency)
     if group.currency_digits != income_account.currency_digits:
-        raise CurrencyDiffers(
-            field="income_account", personal=income_account.currency, pamm=group.currency
-        )
+        raise CurrencyDiffers(field="income_account", personal=income_account.currency, pamm=group.currency)
     return group
 
 
@@ -110,13 +116,19 @@ def _draft(draft: PammAccount) -> PammAccount:
 
 
 def _open_on_server(account: PammAccount, group: TradingGroup) -> int:
-    """Login of the new account. Its password is never used: managers trade with one they set on the server."""
+    """Login of the new account. Its password is never used: managers trade with one they set on the
+    server.
+    """
     gateway = gateway_for(account.server)
     try:
         opened = gateway.create_account(
-            group=group.name, name=account.name[:127], leverage=account.leverage, password=_password(),
-            investor_password=_password(), comment=str(account.public_id)[:31],
-        )  # fmt: skip
+            group=group.name,
+            name=account.name[:127],
+            leverage=account.leverage,
+            password=_password(),
+            investor_password=_password(),
+            comment=str(account.public_id)[:31],
+        )
     except GatewayError:
         raise TradingServerUnavailable from None
     if not isinstance(opened, Account):
@@ -133,15 +145,26 @@ def _activate(account: PammAccount, login: int, own_capital: Decimal, by: User) 
         locked.state = PammAccount.State.ACTIVE
         locked.save()
         investment = Investment.objects.create(
-            account=locked, owner=by, personal_account_id=locked.income_account_id, is_own_capital=True,
+            account=locked,
+            owner=by,
+            personal_account_id=locked.income_account_id,
+            is_own_capital=True,
             series=locked.series,
-        )  # fmt: skip
+        )
         now = timezone.now()
         request = Request.objects.create(
-            investment=investment, account=locked, kind=Request.Kind.DEPOSIT, amount=own_capital,
-            currency=locked.currency, currency_digits=locked.currency_digits, state=Request.State.CONFIRMED,
-            idempotency_key=f"own-capital-{locked.public_id}", created_by=by, created_at=now, confirmed_at=now,
-        )  # fmt: skip
+            investment=investment,
+            account=locked,
+            kind=Request.Kind.DEPOSIT,
+            amount=own_capital,
+            currency=locked.currency,
+            currency_digits=locked.currency_digits,
+            state=Request.State.CONFIRMED,
+            idempotency_key=f"own-capital-{locked.public_id}",
+            created_by=by,
+            created_at=now,
+            confirmed_at=now,
+        )
         record_event("account.opened", subject=locked.public_id, login=login, own_capital=str(own_capital))
         record_event("request.created", subject=request.public_id, kind=request.kind, amount=str(own_capital))
     return locked

@@ -19,12 +19,16 @@ from transfers.services import Endpoint, TransferDraft, advance_transfers, plan_
 
 
 def collect_requests(
-    server: TradingServer, gateway: Gateway, accounts: Collection[PammAccount], cutoffs: Mapping[int, datetime]
+    server: TradingServer,
+    gateway: Gateway,
+    accounts: Collection[PammAccount],
+    cutoffs: Mapping[int, datetime],
 ) -> None:
     """Fix which requests these accounts' rollovers execute, and take the money of their deposits.
 
-    `cutoffs`: by account, the latest confirmation that still counts. A deposit whose owner's account cannot pay fails
-    here and changes nothing else. Statements do not grow with the accounts, balance operations do with deposits.
+    `cutoffs`: by account, the latest confirmation that still counts. A deposit whose owner's account cannot
+    pay fails here and changes nothing else. Statements do not grow with the accounts, balance operations do
+    with deposits.
     """
     _fix(accounts, cutoffs)
     uncollected = _plan(accounts)

@@ -1,7 +1,8 @@
-"""Steps 4 and 5 of a rollover, for one account at one price: fees that fall due, withdrawals, closes, deposits.
+"""Steps 4 and 5 of a rollover, for one account at one price: fees that fall due, withdrawals, closes,
+deposits.
 
-Everything is decided in memory on the snapshot's price and written by `write`; each request is tried on its own, the
-oldest confirmation first, and one that cannot be met stops nobody behind it.
+Everything is decided in memory on the snapshot's price and written by `write`; each request is tried on its
+own, the oldest confirmation first, and one that cannot be met stops nobody behind it.
 """
 
 from dataclasses import dataclass, field
@@ -28,7 +29,9 @@ from transfers.services import Endpoint, TransferDraft
 
 @dataclass
 class Execution:
-    """One account's fees and requests at one price point. `free_money` is what the server would let go of now."""
+    """One account's fees and requests at one price point. `free_money` is what the server would let go of
+    now.
+    """
 
     account: PammAccount
     book: UnitBook
@@ -86,10 +89,16 @@ class Execution:
         Request.objects.bulk_update(
             self.executed,
             [
-                "state", "ended_at", "reason_code", "unit_entry", "executed_amount", "executed_fee",
-                "blocks_deposits_until", "blocks_deposits_through",
+                "state",
+                "ended_at",
+                "reason_code",
+                "unit_entry",
+                "executed_amount",
+                "executed_fee",
+                "blocks_deposits_until",
+                "blocks_deposits_through",
             ],
-        )  # fmt: skip
+        )
         Request.objects.bulk_update(self.waiting, ["state", "reason_code"])
         record_events(
             [
@@ -151,9 +160,12 @@ class Execution:
         if request.amount is None:
             return WithdrawalKind.CLOSE
         return withdrawal_kind(
-            investment, request.amount, basis, self.book.digits,
+            investment,
+            request.amount,
+            basis,
+            self.book.digits,
             closes_if_too_little_remains=request.close_if_below_minimum,
-        )  # fmt: skip
+        )
 
     def _close(self, request: Request, investment: Investment, basis: FeeBasis) -> None:
         if investment.units == self.book.units and self.has_open_positions:
@@ -176,9 +188,7 @@ class Execution:
             return
         entry = self.charges.take_part(investment, plan, source=request.public_id)
         self._pay(request, investment, Transfer.Purpose.WITHDRAWAL, plan.net)
-        self._done(
-            request, entry, plan.net, exact_sum((plan.fee, plan.exit_fee)), self._blocking(investment)
-        )
+        self._done(request, entry, plan.net, exact_sum((plan.fee, plan.exit_fee)), self._blocking(investment))
 
     def _pay(
         self, request: Request, investment: Investment, purpose: Transfer.Purpose, amount: Decimal
@@ -189,11 +199,16 @@ class Execution:
         self.free_money = exact_difference(self.free_money, amount)
         self.payouts.append(
             TransferDraft(
-                server_id=self.account.server_id, purpose=purpose, subject=request.public_id, amount=amount,
-                currency=self.account.currency, currency_digits=self.book.digits, source=pamm_endpoint(self.account),
+                server_id=self.account.server_id,
+                purpose=purpose,
+                subject=request.public_id,
+                amount=amount,
+                currency=self.account.currency,
+                currency_digits=self.book.digits,
+                source=pamm_endpoint(self.account),
                 destination=Endpoint(personal.login, Side.PERSONAL, personal.public_id),
             )
-        )  # fmt: skip
+        )
 
     def _join(self, request: Request, investment: Investment) -> None:
         collection = request.collection

@@ -12,7 +12,9 @@ from trading.gateways import gateway_for
 
 
 def free_money_of(account: PersonalAccount) -> Decimal:
-    """The smaller of its balance and `equity - credit - margin`, never below 0. Raises `TradingServerUnavailable`."""
+    """The smaller of its balance and `equity - credit - margin`, never below 0. Raises
+    `TradingServerUnavailable`.
+    """
     try:
         return free_money([account])[account.pk]
     except GatewayError:

@@ -1,7 +1,7 @@
 """Asking, confirming, rejecting, cancelling. No money moves here: the rollover does that.
 
-Everything a person can be told at once is checked when he asks; what depends on the executing rollover (its price, its
-margin) is checked again there.
+Everything a person can be told at once is checked when he asks; what depends on the executing rollover (its
+price, its margin) is checked again there.
 """
 
 from collections.abc import Callable
@@ -73,8 +73,8 @@ def request_first_deposit(
 ) -> Request:
     """Ask to join an offer with `amount`, under the version of its terms the owner saw.
 
-    The same key with the same content answers the first request again. Raises the refusals of `investing.errors` and
-    `NotFound` for an offer or personal account that is not the owner's to use.
+    The same key with the same content answers the first request again. Raises the refusals of
+    `investing.errors` and `NotFound` for an offer or personal account that is not the owner's to use.
     """
     content = _Content(Request.Kind.DEPOSIT, amount, terms=terms, personal_account=personal_account)
     if (earlier := _earlier(owner, idempotency_key, content)) is not None:
@@ -105,9 +105,15 @@ def request_first_deposit(
         if join_link is not None:
             use_join_link(link=join_link)
         investment = Investment.objects.create(
-            account=account, owner=owner, personal_account=personal_account, terms=terms, series=account.series
+            account=account,
+            owner=owner,
+            personal_account=personal_account,
+            terms=terms,
+            series=account.series,
         )
-        return _create(investment, Request.Kind.DEPOSIT, amount, owner, idempotency_key, approval=offer.approval)
+        return _create(
+            investment, Request.Kind.DEPOSIT, amount, owner, idempotency_key, approval=offer.approval
+        )
 
     return _once(owner, idempotency_key, content, make)
 
@@ -137,7 +143,9 @@ def request_further_deposit(
         _lock_account(account)
         locked = _lock_investment(investment)
         if terms is not None:
-            offer = Offer.objects.select_for_update(of=("self",)).select_related("account").get(pk=terms.offer_id)
+            offer = (
+                Offer.objects.select_for_update(of=("self",)).select_related("account").get(pk=terms.offer_id)
+            )
             _require_capacity(offer, amount, by)
         _require_no_opposite(account, by, Request.Kind.DEPOSIT)
         _require_not_taken_out_early(account, by)
@@ -176,9 +184,12 @@ def request_withdrawal(
         promised = _promised(locked)
         basis = fee_basis(locked, last_price(account), account.currency_digits, timezone.now())
         kind = withdrawal_kind(
-            locked, exact_sum((amount, promised)), basis, account.currency_digits,
+            locked,
+            exact_sum((amount, promised)),
+            basis,
+            account.currency_digits,
             closes_if_too_little_remains=close_if_below_minimum,
-        )  # fmt: skip
+        )
         if kind is WithdrawalKind.PART:
             plan = plan_withdrawal(locked, exact_sum((amount, promised)), basis, account.currency_digits)
             _require_own_capital(locked, left=exact_difference(basis.value, plan.gross))
@@ -186,9 +197,14 @@ def request_withdrawal(
             _require_not_above_closing(locked, exact_sum((amount, promised)), basis.value)
             _require_own_capital(locked, left=Decimal(0))
         return _create(
-            locked, Request.Kind.WITHDRAWAL, amount, by, idempotency_key, approval=Offer.Approval.AUTOMATIC,
+            locked,
+            Request.Kind.WITHDRAWAL,
+            amount,
+            by,
+            idempotency_key,
+            approval=Offer.Approval.AUTOMATIC,
             close_if_below_minimum=close_if_below_minimum,
-        )  # fmt: skip
+        )
 
     return _once(by, idempotency_key, content, make)
 
@@ -235,7 +251,9 @@ def confirm_request(*, request: Request, by: User, expected_amount: Decimal | No
             raise AccountNotActive
         terms = locked.investment.terms
         if terms is not None:
-            offer = Offer.objects.select_for_update(of=("self",)).select_related("account").get(pk=terms.offer_id)
+            offer = (
+                Offer.objects.select_for_update(of=("self",)).select_related("account").get(pk=terms.offer_id)
+            )
             _require_room(offer, locked.amount or Decimal(0), leaving_out=locked)
         _confirm(locked, by)
         locked.save()
@@ -243,7 +261,9 @@ def confirm_request(*, request: Request, by: User, expected_amount: Decimal | No
 
 
 def reject_request(*, request: Request, by: User, note: str) -> Request:
-    """Decline a pending request, with a reason the owner reads. Raises `NotAllowed`, `RequestNotPending`, `ReasonMissing`."""
+    """Decline a pending request, with a reason the owner reads. Raises `NotAllowed`, `RequestNotPending`,
+    `ReasonMissing`.
+    """
     if not note.strip():
         raise ReasonMissing(field="note")
     with transaction.atomic():
@@ -258,7 +278,8 @@ def reject_request(*, request: Request, by: User, note: str) -> Request:
 
 
 def cancel_request(*, request: Request, by: User) -> Request:
-    """Take a request back before a rollover collects it; or call money back that waits in transit for a price.
+    """Take a request back before a rollover collects it; or call money back that waits in transit for a
+    price.
 
     Raises `NotFound` for strangers, `RequestNotPending`.
     """
@@ -290,7 +311,9 @@ def expire_requests() -> int:
 
 
 def fail_request(request: Request, *, reason_code: str, note: str = "") -> None:
-    """End a request that the rollover could not carry out, in the caller's transaction. Nothing of it has happened."""
+    """End a request that the rollover could not carry out, in the caller's transaction. Nothing of it has
+    happened.
+    """
     _end(request, Request.State.FAILED, reason_code=reason_code, note=note)
     record_event("request.failed", subject=request.public_id, reason=reason_code, note=note)
 
@@ -333,7 +356,9 @@ def _earlier(by: User, key: str, content: _Content) -> Request | None:
 
 
 def _once(by: User, key: str, content: _Content, make: Callable[[], Request]) -> Request:
-    """Make the request in a transaction; a twin that came in at the same moment is answered with the first."""
+    """Make the request in a transaction; a twin that came in at the same moment is answered with the
+    first.
+    """
     try:
         with transaction.atomic():
             return make()
@@ -356,19 +381,31 @@ def _create(
 ) -> Request:
     account, now = investment.account, timezone.now()
     request = Request(
-        investment=investment, account=account, kind=kind, amount=amount, currency=account.currency,
-        currency_digits=account.currency_digits, close_if_below_minimum=close_if_below_minimum, idempotency_key=key,
-        created_by=by, created_at=now,
-    )  # fmt: skip
+        investment=investment,
+        account=account,
+        kind=kind,
+        amount=amount,
+        currency=account.currency,
+        currency_digits=account.currency_digits,
+        close_if_below_minimum=close_if_below_minimum,
+        idempotency_key=key,
+        created_by=by,
+        created_at=now,
+    )
     if approval == Offer.Approval.AUTOMATIC or investment.is_own_capital:
         _confirm(request, None)
     else:
         request.expires_at = now + PENDING_FOR
     request.save()
     record_event(
-        "request.created", subject=request.public_id, kind=kind, amount=str(amount) if amount is not None else None,
-        currency=account.currency, investment=str(investment.public_id), state=request.state,
-    )  # fmt: skip
+        "request.created",
+        subject=request.public_id,
+        kind=kind,
+        amount=str(amount) if amount is not None else None,
+        currency=account.currency,
+        investment=str(investment.public_id),
+        state=request.state,
+    )
     return request
 
 
@@ -377,7 +414,9 @@ def _confirm(request: Request, by: User | None) -> None:
     request.confirmed_at = timezone.now()
     request.confirmed_by = by
     request.expires_at = None
-    record_event("request.confirmed", subject=request.public_id, by=str(by.public_id) if by is not None else None)
+    record_event(
+        "request.confirmed", subject=request.public_id, by=str(by.public_id) if by is not None else None
+    )
 
 
 def _end(request: Request, state: Request.State, *, reason_code: str, note: str = "") -> None:
@@ -388,7 +427,9 @@ def _end(request: Request, state: Request.State, *, reason_code: str, note: str 
     request.save()
     investment = request.investment
     if investment.state == Investment.State.PENDING and request.kind == Request.Kind.DEPOSIT:
-        others = Request.objects.filter(investment=investment, state__in=Request.OPEN_STATES).exclude(pk=request.pk)
+        others = Request.objects.filter(investment=investment, state__in=Request.OPEN_STATES).exclude(
+            pk=request.pk
+        )
         if not others.exists():
             Investment.objects.filter(pk=investment.pk, state=Investment.State.PENDING).update(
                 state=Investment.State.CANCELLED,
@@ -508,7 +549,9 @@ def _require_lock_in_over(investment: Investment) -> None:
 
 
 def _require_no_opposite(account: PammAccount, owner: User, kind: Request.Kind) -> None:
-    """One client has no deposit and withdrawal on one account open at the same time: nobody buys a tier with a flow."""
+    """One client has no deposit and withdrawal on one account open at the same time: nobody buys a tier with
+    a flow.
+    """
     if kind == Request.Kind.DEPOSIT:
         opposite = open_requests(account, owner).exclude(kind=Request.Kind.DEPOSIT)
         other = _("withdrawal")
@@ -520,7 +563,9 @@ def _require_no_opposite(account: PammAccount, owner: User, kind: Request.Kind) 
 
 
 def _require_not_taken_out_early(account: PammAccount, owner: User) -> None:
-    blocked = Request.objects.filter(account=account, investment__owner=owner, state=Request.State.EXECUTED).filter(
+    blocked = Request.objects.filter(
+        account=account, investment__owner=owner, state=Request.State.EXECUTED
+    ).filter(
         Q(blocks_deposits_until__gt=timezone.now()) | Q(blocks_deposits_through__gt=account.flow_sequence)
     )
     latest = blocked.order_by("-blocks_deposits_until", "-blocks_deposits_through").first()
@@ -530,7 +575,9 @@ def _require_not_taken_out_early(account: PammAccount, owner: User) -> None:
     ends = (
         date_format(timezone.localtime(until), "DATETIME_FORMAT")
         if until is not None
-        else _("{count} more rollovers").format(count=(latest.blocks_deposits_through or 0) - account.flow_sequence)
+        else _("{count} more rollovers").format(
+            count=(latest.blocks_deposits_through or 0) - account.flow_sequence
+        )
     )
     raise TakenOutEarly(ends=ends)
 
@@ -554,7 +601,7 @@ def _require_not_above_closing(investment: Investment, amount: Decimal, value: D
 
 def _require_own_capital(investment: Investment, *, left: Decimal) -> None:
     account = investment.account
-    if not investment.is_own_capital or left >= account.minimum_own_capital and left > 0:
+    if not investment.is_own_capital or (left >= account.minimum_own_capital and left > 0):
         return
     others = Investment.objects.filter(
         account=account, is_own_capital=False, state__in=(Investment.State.ACTIVE, Investment.State.PENDING)

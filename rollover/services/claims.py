@@ -46,14 +46,18 @@ def claim(rollover_ids: Collection[int], holder: uuid.UUID) -> list[Rollover]:
         # Two rollovers of one account were taken at the same instant: the sweeper brings the other one again.
         return []
     return list(
-        Rollover.objects.filter(pk__in=keys).select_related("account__server", "account__manager").order_by("id")
+        Rollover.objects.filter(pk__in=keys)
+        .select_related("account__server", "account__manager")
+        .order_by("id")
     )
 
 
 def renew(rollovers: Sequence[Rollover], holder: uuid.UUID) -> None:
     """Keep what is held for another lease. Raises `ClaimLost` if any was lost."""
     kept = Rollover.objects.filter(
-        pk__in=[rollover.pk for rollover in rollovers], lease_holder=str(holder), lease_until__gt=timezone.now()
+        pk__in=[rollover.pk for rollover in rollovers],
+        lease_holder=str(holder),
+        lease_until__gt=timezone.now(),
     ).update(lease_until=_lease_end())
     if kept != len(rollovers):
         raise ClaimLost
@@ -68,9 +72,13 @@ def locked(rollover: Rollover, holder: uuid.UUID) -> Rollover:
 
 
 def postpone(rollovers: Sequence[Rollover], holder: uuid.UUID, *, reason_code: str) -> None:
-    """Give rollovers back, to be taken up again shortly. One that is settling stays so: its price is fixed."""
+    """Give rollovers back, to be taken up again shortly. One that is settling stays so: its price is
+    fixed.
+    """
     held = Rollover.objects.filter(
-        pk__in=[rollover.pk for rollover in rollovers], lease_holder=str(holder), state__in=Rollover.OPEN_STATES
+        pk__in=[rollover.pk for rollover in rollovers],
+        lease_holder=str(holder),
+        state__in=Rollover.OPEN_STATES,
     )
     later = timezone.now() + RETRY_AFTER
     held.exclude(state=Rollover.State.SETTLING).update(state=Rollover.State.WAITING)

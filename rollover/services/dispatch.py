@@ -24,7 +24,8 @@ DECIDING_ROLES = (Role.ADMIN, Role.DEALER)
 def dispatch_due_rollovers(now: datetime | None = None) -> list[list[int]]:
     """Write down the rollovers that are due for the broker in scope and answer the slices to be worked on.
 
-    Also answers again what nobody finished: the row is the truth, a lost message or a dead worker costs a minute.
+    Also answers again what nobody finished: the row is the truth, a lost message or a dead worker costs a
+    minute.
     """
     moment = now or timezone.now()
     with transaction.atomic():
@@ -35,7 +36,9 @@ def dispatch_due_rollovers(now: datetime | None = None) -> list[list[int]]:
         waiting = (
             Rollover.objects.filter(state__in=Rollover.OPEN_STATES, scheduled_for__lte=moment)
             .filter(Q(lease_until__isnull=True) | Q(lease_until__lt=moment))
-            .filter(Q(dispatched_at__isnull=True) | Q(dispatched_at__lt=moment - REDISPATCH_AFTER) | _given_back())
+            .filter(
+                Q(dispatched_at__isnull=True) | Q(dispatched_at__lt=moment - REDISPATCH_AFTER) | _given_back()
+            )
             .order_by("account__server_id", "id")
         )
         keys = list(waiting.select_for_update(of=("self",), skip_locked=True).values_list("pk", flat=True))
@@ -45,7 +48,8 @@ def dispatch_due_rollovers(now: datetime | None = None) -> list[list[int]]:
 
 
 def order_rollover(*, accounts: Iterable[PammAccount], by: User) -> list[Rollover]:
-    """Order rollovers by hand: they execute what was confirmed before now. An account with an open one keeps that.
+    """Order rollovers by hand: they execute what was confirmed before now. An account with an open one keeps
+    that.
 
     Raises `NotAllowed` unless `by` is the broker's administrator or dealer; `AccountNotRolling`.
     """
@@ -69,8 +73,8 @@ def release_account(
 ) -> PammAccount:
     """Let a held account roll over again; it is held again if its figures still do not add up.
 
-    `accept_through_ticket` takes foreign operations up to that deal as the investors' result. A wiped-out account
-    starts a new series. Raises `NotAllowed`, `NoteMissing`, `AccountNotHeld`.
+    `accept_through_ticket` takes foreign operations up to that deal as the investors' result. A wiped-out
+    account starts a new series. Raises `NotAllowed`, `NoteMissing`, `AccountNotHeld`.
     """
     if not has_role(by, *DECIDING_ROLES):
         raise NotAllowed
@@ -90,9 +94,13 @@ def release_account(
             locked.accepted_ticket = max(locked.accepted_ticket, accept_through_ticket)
         locked.save()
         record_event(
-            "account.released", subject=locked.public_id, by=str(by.public_id), note=note.strip(), reason=reason,
+            "account.released",
+            subject=locked.public_id,
+            by=str(by.public_id),
+            note=note.strip(),
+            reason=reason,
             accepted_through=accept_through_ticket,
-        )  # fmt: skip
+        )
     return locked
 
 
@@ -136,4 +144,8 @@ def _write_down(
 
 def _given_back() -> Q:
     """Postponed by a worker: its lease says when to try again."""
-    return Q(state__in=(Rollover.State.WAITING, Rollover.State.SETTLING), lease_holder="", lease_until__isnull=False)
+    return Q(
+        state__in=(Rollover.State.WAITING, Rollover.State.SETTLING),
+        lease_holder="",
+        lease_until__isnull=False,
+    )

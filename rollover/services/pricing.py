@@ -54,9 +54,12 @@ def price_account(rollover: Rollover, reading: Reading, holder: uuid.UUID, broke
         account.last_floating = snapshot.floating
         book = UnitBook(account, point)
         execution = Execution(
-            account, book, ZoneInfo(broker.time_zone), snapshot.has_open_positions,
+            account,
+            book,
+            ZoneInfo(broker.time_zone),
+            snapshot.has_open_positions,
             max(ZERO, exact_difference(snapshot.withdrawable, snapshot.owed)),
-        )  # fmt: skip
+        )
         lines = _result_lines(account, point, exact_difference(snapshot.floating, floating_before))
         transfers: list[TransferDraft] = []
         if condition is PoolCondition.WIPED_OUT:
@@ -90,27 +93,41 @@ def _count(account: PammAccount, point: PricePoint, reading: Reading) -> None:
 
     CountedDeal.objects.bulk_create(
         CountedDeal(
-            account=account, price_point=point, ticket=deal.ticket, part=part(deal), action=deal.action,
-            executed_at=deal.at, symbol=deal.symbol, volume=deal.volume, price=deal.price,
-            amount=deal.balance_change, currency_digits=account.currency_digits, comment=deal.comment[:32],
+            account=account,
+            price_point=point,
+            ticket=deal.ticket,
+            part=part(deal),
+            action=deal.action,
+            executed_at=deal.at,
+            symbol=deal.symbol,
+            volume=deal.volume,
+            price=deal.price,
+            amount=deal.balance_change,
+            currency_digits=account.currency_digits,
+            comment=deal.comment[:32],
         )
         for deal in reading.deals
-    )  # fmt: skip
+    )
     mark_counted(reading.legs)
 
 
 def _transfers(account: PammAccount, execution: Execution, broker: Broker) -> list[TransferDraft]:
-    """Payouts, the manager's fees in one sum, the rounding exchange, and the sweep of what belongs to nobody."""
+    """Payouts, the manager's fees in one sum, the rounding exchange, and the sweep of what belongs to
+    nobody.
+    """
     drafts = list(execution.payouts)
     fees = execution.charges.total
     income = account.income_account
     if fees:
         drafts.append(
             _draft(
-                account, Transfer.Purpose.PERFORMANCE_FEE, fees, pamm_endpoint(account),
+                account,
+                Transfer.Purpose.PERFORMANCE_FEE,
+                fees,
+                pamm_endpoint(account),
                 Endpoint(income.login, Side.PERSONAL, income.public_id),
             )
-        )  # fmt: skip
+        )
     rounding = execution.book.rounding
     if rounding:
         house, pool = _rounding_endpoint(account), pamm_endpoint(account)
@@ -138,9 +155,15 @@ def _draft(
     account: PammAccount, purpose: Transfer.Purpose, amount: Decimal, source: Endpoint, destination: Endpoint
 ) -> TransferDraft:
     return TransferDraft(
-        server_id=account.server_id, purpose=purpose, subject=account.public_id, amount=amount,
-        currency=account.currency, currency_digits=account.currency_digits, source=source, destination=destination,
-    )  # fmt: skip
+        server_id=account.server_id,
+        purpose=purpose,
+        subject=account.public_id,
+        amount=amount,
+        currency=account.currency,
+        currency_digits=account.currency_digits,
+        source=source,
+        destination=destination,
+    )
 
 
 def _rounding_endpoint(account: PammAccount) -> Endpoint:
@@ -202,7 +225,9 @@ def send_back(account_id: int, reason_code: str) -> None:
 
 
 def _wipe_out(account: PammAccount, point: PricePoint) -> None:
-    """Nothing is left and nothing is open: the series ends with its marks, the track record keeps the -100 %."""
+    """Nothing is left and nothing is open: the series ends with its marks, the track record keeps the -100
+    %.
+    """
     cancelled = cancel_series(account, point)
     account.is_held = True
     account.hold_reason = "wiped_out"

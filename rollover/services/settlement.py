@@ -1,4 +1,6 @@
-"""Transfers that no rollover is carrying at the moment: money called back, fees the server refused for margin."""
+"""Transfers that no rollover is carrying at the moment: money called back, fees the server refused for
+margin.
+"""
 
 import logging
 from collections import defaultdict
@@ -17,7 +19,9 @@ MOST_AT_ONCE = 500
 
 
 def settle_open_transfers() -> None:
-    """Take the open transfers of the broker in scope a step further, except those of accounts being rolled over."""
+    """Take the open transfers of the broker in scope a step further, except those of accounts being rolled
+    over.
+    """
     busy = Rollover.objects.filter(state__in=(Rollover.State.RUNNING, Rollover.State.SETTLING)).values(
         "account__login"
     )

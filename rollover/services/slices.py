@@ -1,4 +1,6 @@
-"""A rollover of many accounts of one broker: one batch of readings per trading server, one transaction per account."""
+"""A rollover of many accounts of one broker: one batch of readings per trading server, one transaction per
+account.
+"""
 
 import logging
 import uuid
@@ -91,7 +93,9 @@ class _Slice:
         collect_requests(self.server, self.gateway, [rollover.account for rollover in running], cutoffs)
 
     def _cutoff(self, rollover: Rollover) -> datetime:
-        """The latest confirmation this rollover executes: when it was ordered, or its hour less the freeze time."""
+        """The latest confirmation this rollover executes: when it was ordered, or its hour less the freeze
+        time.
+        """
         if rollover.ordered_by_id is not None:
             return rollover.ordered_at
         return rollover.scheduled_for - timedelta(minutes=self.broker.freeze_minutes)
@@ -126,9 +130,7 @@ class _Slice:
 
     def _check(self, settling: Sequence[Rollover]) -> None:
         """Step 6: the server's balance again, with all that was just moved."""
-        accounts = list(
-            PammAccount.objects.filter(pk__in=[rollover.account_id for rollover in settling])
-        )
+        accounts = list(PammAccount.objects.filter(pk__in=[rollover.account_id for rollover in settling]))
         readings = read_accounts(self.server, self.gateway, accounts, self.broker)
         now = timezone.now()
         for rollover in settling:
@@ -172,5 +174,8 @@ def _hold(rollover: Rollover, reading: Reading) -> None:
         is_held=True, hold_reason=reading.hold_reason, hold_details=reading.details
     )
     record_event(
-        "account.held", subject=rollover.account.public_id, reason=reading.hold_reason, details=reading.details
+        "account.held",
+        subject=rollover.account.public_id,
+        reason=reading.hold_reason,
+        details=reading.details,
     )

@@ -1,7 +1,8 @@
 """Step 1 and 2 of a rollover: what the trading server says of many accounts, and whether it adds up.
 
-A constant number of gateway calls for any number of accounts: deals, states, positions, deals again. Accounts whose
-figures moved in between are read again, three times at most; then they do not add up, and say what differs.
+A constant number of gateway calls for any number of accounts: deals, states, positions, deals again. Accounts
+whose figures moved in between are read again, three times at most; then they do not add up, and say what
+differs.
 """
 
 from collections.abc import Collection, Mapping
@@ -99,11 +100,16 @@ def _read_once(
             ]
             wait_reason = "no_live_price" if stale else "quiet_window" if quiet else ""
             readings[login] = _judge(
-                account, at, states[login], positions[login],
+                account,
+                at,
+                states[login],
+                positions[login],
                 [deal for deal in before[login] if deal.ticket not in known],
                 [deal for deal in after[login] if deal.ticket not in known],
-                books_after, broker, wait_reason,
-            )  # fmt: skip
+                books_after,
+                broker,
+                wait_reason,
+            )
     return readings
 
 
@@ -189,10 +195,17 @@ def _snapshot(
 ) -> Snapshot:
     owed, incoming = books.under_way.get(state.login, (Decimal(0), Decimal(0)))
     return Snapshot(
-        at=at, balance=state.balance, equity=state.equity, credit=state.credit, margin=state.margin,
-        withdrawable=state.withdrawable, owed=owed, incoming=incoming, trading_result=outcome.result,
+        at=at,
+        balance=state.balance,
+        equity=state.equity,
+        credit=state.credit,
+        margin=state.margin,
+        withdrawable=state.withdrawable,
+        owed=owed,
+        incoming=incoming,
+        trading_result=outcome.result,
         has_open_positions=bool(positions),
-    )  # fmt: skip
+    )
 
 
 def _balance_deals(deals: list[Deal], ours: set[int], foreign: set[int]) -> list[BalanceDeal]:

@@ -1,4 +1,6 @@
-"""The oracle: what must be true of the books after every step, written against the law and not the code under test."""
+"""The oracle: what must be true of the books after every step, written against the law and not the code under
+test.
+"""
 
 from decimal import Decimal
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +12,9 @@ from tests.worlds import broker_called
 
 
 def zone_at_noon() -> str:
-    """A zone in which it is about noon now: no test falls into the quiet window around the server's midnight."""
+    """A zone in which it is about noon now: no test falls into the quiet window around the server's
+    midnight.
+    """
     offset = 12 - datetime.now(UTC).hour
     return f"Etc/GMT{-offset:+d}" if offset else "Etc/GMT"
 

@@ -25,11 +25,17 @@ def test_circle_of_the_worked_examples_pays_every_fee_to_the_cent(desk: Desk) ->
     def rolled_at(price: str) -> None:
         desk.bring_price_to(account, Decimal(price))
         (rollover,) = desk.roll(account)
-        assert rollover.state == Rollover.State.COMPLETED, (rollover.state, rollover.reason_code, rollover.reason)
+        assert rollover.state == Rollover.State.COMPLETED, (
+            rollover.state,
+            rollover.reason_code,
+            rollover.reason,
+        )
         assert_books_agree(desk, account)
 
     def fees(investment: Investment) -> list[Decimal]:
-        return list(Charge.objects.filter(investment=investment).order_by("id").values_list("amount", flat=True))
+        return list(
+            Charge.objects.filter(investment=investment).order_by("id").values_list("amount", flat=True)
+        )
 
     (first,) = desk.roll(account)
     assert first.state == Rollover.State.COMPLETED

@@ -1,7 +1,7 @@
 """A broker with a real trading server in its own process, and the people of a pool.
 
-Prices are made by trading: `Desk.bring_equity_to` opens and closes a position on the PAMM account so that its equity
-becomes exactly what a test wants.
+Prices are made by trading: `Desk.bring_equity_to` opens and closes a position on the PAMM account so that its
+equity becomes exactly what a test wants.
 """
 
 import uuid
@@ -47,20 +47,31 @@ class Desk:
         broker = Broker.objects.get()
         # Tests run at any hour and set prices by hand.
         server = TradingServer.objects.create(
-            name="Simulated", host=simulator.host, port=simulator.port, manager_login=MANAGER_LOGIN,
-            manager_password=MANAGER_PASSWORD, ca_certificate=simulator.certificate, time_zone=simulator.timezone,
-        )  # fmt: skip
+            name="Simulated",
+            host=simulator.host,
+            port=simulator.port,
+            manager_login=MANAGER_LOGIN,
+            manager_password=MANAGER_PASSWORD,
+            ca_certificate=simulator.certificate,
+            time_zone=simulator.timezone,
+        )
         for currency, digits in (("USD", 2), ("EUR", 2), ("JPY", 0)):
             for purpose in TradingGroup.Purpose.values:
                 TradingGroup.objects.create(
-                    server=server, name=f"{purpose}\\{currency}", purpose=purpose, currency=currency,
+                    server=server,
+                    name=f"{purpose}\\{currency}",
+                    purpose=purpose,
+                    currency=currency,
                     currency_digits=digits,
-                )  # fmt: skip
+                )
             for purpose in (HouseAccount.Purpose.ROUNDING, HouseAccount.Purpose.SUSPENSE):
                 HouseAccount.objects.create(
-                    server=server, purpose=purpose, currency=currency, currency_digits=digits,
+                    server=server,
+                    purpose=purpose,
+                    currency=currency,
+                    currency_digits=digits,
                     login=simulator.add_account(f"house\\{currency}", "1000"),
-                )  # fmt: skip
+                )
         dealer = person("dealer@a.example", Role.DEALER)
         return cls(broker, simulator, server, dealer, gateway_for(server))
 
@@ -79,40 +90,59 @@ class Desk:
             user=income.user, display_name=income.user.full_name
         )
         return investing.open_pamm_account(
-            manager=manager, income_account=income, name=str(fields.pop("name", "Pool")), own_capital=Decimal(own_capital),
-            minimum_own_capital=Decimal(str(fields.pop("minimum_own_capital", "100.00" if income.currency_digits else "100"))),
-            by=income.user, idempotency_key=str(uuid.uuid4()), **fields,  # type: ignore[arg-type]
-        )  # fmt: skip
+            manager=manager,
+            income_account=income,
+            name=str(fields.pop("name", "Pool")),
+            own_capital=Decimal(own_capital),
+            minimum_own_capital=Decimal(
+                str(fields.pop("minimum_own_capital", "100.00" if income.currency_digits else "100"))
+            ),
+            by=income.user,
+            idempotency_key=str(uuid.uuid4()),
+            **fields,  # type: ignore[arg-type]
+        )
 
     def offer(self, account: PammAccount, terms: TermsDraft, **fields: object) -> Offer:
         by = account.manager.user
         settings: dict[str, object] = {
-            "name": "Offer", "visibility": Offer.Visibility.PUBLIC, "approval": Offer.Approval.MANAGER, **fields,
-        }  # fmt: skip
+            "name": "Offer",
+            "visibility": Offer.Visibility.PUBLIC,
+            "approval": Offer.Approval.MANAGER,
+            **fields,
+        }
         offer = create_offer(account=account, terms=terms, by=by, **settings)  # type: ignore[arg-type]
         return open_offer(offer=offer, by=by)
 
     def invest(self, personal: PersonalAccount, offer: Offer, amount: str) -> Investment:
         """Ask to join and have the dealer confirm."""
         request = investing.request_first_deposit(
-            owner=personal.user, offer=offer, terms=offer.terms.latest("version"), personal_account=personal,
-            amount=Decimal(amount), idempotency_key=str(uuid.uuid4()),
-        )  # fmt: skip
+            owner=personal.user,
+            offer=offer,
+            terms=offer.terms.latest("version"),
+            personal_account=personal,
+            amount=Decimal(amount),
+            idempotency_key=str(uuid.uuid4()),
+        )
         if request.state == Request.State.PENDING:
             investing.confirm_request(request=request, by=self.dealer)
         return request.investment
 
     def withdraw(self, investment: Investment, amount: str, **fields: bool) -> Request:
         return investing.request_withdrawal(
-            investment=investment, amount=Decimal(amount), by=investment.owner, idempotency_key=str(uuid.uuid4()),
+            investment=investment,
+            amount=Decimal(amount),
+            by=investment.owner,
+            idempotency_key=str(uuid.uuid4()),
             **fields,
-        )  # fmt: skip
+        )
 
     def add_money(self, investment: Investment, amount: str) -> Request:
-        request = investing.request_further_deposit(
-            investment=investment, amount=Decimal(amount), by=investment.owner, idempotency_key=str(uuid.uuid4())
+        return investing.request_further_deposit(
+            investment=investment,
+            amount=Decimal(amount),
+            by=investment.owner,
+            idempotency_key=str(uuid.uuid4()),
         )
-        return request
 
     def close(self, investment: Investment) -> Request:
         return investing.request_close(
@@ -123,7 +153,9 @@ class Desk:
         """Order rollovers by hand and carry them out here."""
         ordered = order_rollover(accounts=_fresh(accounts), by=self.dealer)
         roll_over([rollover.pk for rollover in ordered])
-        return list(Rollover.objects.filter(pk__in=[rollover.pk for rollover in ordered]).select_related("account"))
+        return list(
+            Rollover.objects.filter(pk__in=[rollover.pk for rollover in ordered]).select_related("account")
+        )
 
     def earn(self, account: PammAccount, amount: Decimal) -> None:
         """Trade the account so that it earns (or loses) exactly `amount`, in dollars, positions closed."""
@@ -173,9 +205,14 @@ def terms(
         tuple(Tier(None if bound is None else Decimal(bound), Decimal(rate)) for bound, rate in tiers),
     )
     values: dict[str, object] = {
-        "schedule": schedule, "interval_unit": "rollovers", "interval_count": 1, "interval_anchor": "own",
-        "minimum_first": Decimal("10"), "minimum_further": Decimal("10"), "minimum_remaining": Decimal("10"),
-    }  # fmt: skip
+        "schedule": schedule,
+        "interval_unit": "rollovers",
+        "interval_count": 1,
+        "interval_anchor": "own",
+        "minimum_first": Decimal("10"),
+        "minimum_further": Decimal("10"),
+        "minimum_remaining": Decimal("10"),
+    }
     return TermsDraft(**{**values, **fields})  # type: ignore[arg-type]
 
 
@@ -186,4 +223,3 @@ def _fresh(accounts: Sequence[PammAccount]) -> list[PammAccount]:
 def _login(account: PammAccount) -> int:
     assert account.login is not None
     return account.login
-
