@@ -15,6 +15,7 @@ from typing import Any
 from django.db.models import DecimalField, F, IntegerField, Max, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Cast, Coalesce, Extract, Floor
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.models import PammAccount, User
 from accounts.queries import get_pamm_account_for
@@ -163,6 +164,12 @@ class ChartRange(StrEnum):
     QUARTER = "3m"
     YEAR = "1y"
     ALL = "all"
+
+    @classmethod
+    def with_labels(cls) -> list[tuple[str, str]]:
+        """Values and what stands on their buttons."""
+        labels = {cls.WEEK: _("1W"), cls.MONTH: _("1M"), cls.QUARTER: _("3M"), cls.YEAR: _("1Y"), cls.ALL: _("All")}
+        return [(choice.value, label) for choice, label in labels.items()]
 
     def since(self, latest: datetime) -> datetime | None:
         """Where the range begins that ends with `latest`; None for everything."""

@@ -23,6 +23,7 @@ from investing.models import Request
 from investing.queries import get_investment_for, withdrawal_terms
 from investing.web.schedule import next_rollover_at
 from offers.queries import terms_in_words
+from track_record.queries import ChartRange
 
 ROWS_AT_ONCE = 500
 
@@ -58,6 +59,7 @@ def investment_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         "terms_in_words": terms_in_words(terms) if terms else [],
         "timeline": timeline_of(investment),
         "series_url": reverse("track_record_api:price-series", args=[account.public_id]),
+        "ranges": ChartRange.with_labels(),
         "is_active": investment.state == Investment.State.ACTIVE,
         "piece": live_piece(request, **_investment_piece(investment)),
     }

@@ -2,6 +2,21 @@
 
 from django.urls import path
 
+from offers.web import investor, manager
+
 app_name = "offers"
 
-urlpatterns: list = []
+urlpatterns = [
+    path("", investor.leaderboard_page, name="leaderboard"),
+    path("offers/<uuid:public_id>/", investor.offer_page, name="offer"),
+    path("offers/<uuid:public_id>/join/", investor.join_page, name="join"),
+    path("join/<str:token>/", investor.by_link_page, name="by-link"),
+    path("manage/accounts/<uuid:account_id>/offers/new/", manager.create, name="create"),
+    path("manage/offers/<uuid:offer_id>/", manager.managed_offer, name="managed-offer"),
+    path("manage/offers/<uuid:offer_id>/edit/", manager.edit, name="edit"),
+    path("manage/offers/<uuid:offer_id>/move/", manager.move, name="move"),
+    path("manage/offers/<uuid:offer_id>/links/", manager.add_link, name="add-link"),
+    path(
+        "manage/offers/<uuid:offer_id>/links/<uuid:link_id>/revoke/", manager.revoke_link, name="revoke-link"
+    ),
+]

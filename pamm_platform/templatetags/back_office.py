@@ -7,6 +7,7 @@ from django import template
 from django.utils.safestring import SafeString
 
 from pamm_platform import admin_pages
+from pamm_platform.templatetags.figures import NOTHING
 
 register = template.Library()
 
@@ -14,7 +15,7 @@ register = template.Library()
 @register.filter
 def exact(number: Decimal | None) -> str:
     """Every digit that the number has, without the zeros at its end."""
-    return admin_pages.NOTHING if number is None else admin_pages.plain(number)
+    return NOTHING if number is None else admin_pages.plain(number)
 
 
 @register.filter

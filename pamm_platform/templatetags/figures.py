@@ -4,6 +4,7 @@ Amounts are written with exactly the digits of their currency, in the reader's l
 sign, symbol and colour together, never by colour alone.
 """
 
+import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -16,6 +17,9 @@ from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from money.exact import exact_difference
 
 register = template.Library()
 
@@ -31,6 +35,10 @@ class InCurrency(Protocol):
     currency_digits: int
 
 
+class HasPublicId(Protocol):
+    public_id: uuid.UUID
+
+
 @register.filter
 def money(amount: Decimal | None, of: InCurrency) -> str:
     """`5,000.00 USD`, with the digits of the currency of `of`; a dash for None."""
@@ -43,6 +51,15 @@ def money(amount: Decimal | None, of: InCurrency) -> str:
 def amount(value: Decimal | None, of: InCurrency) -> str:
     """`money` without the currency, where the column or the label names it."""
     return NOTHING if value is None else _number(value, of.currency_digits)
+
+
+@register.filter
+def short_money(amount: Decimal | None, of: InCurrency) -> str:
+    """`money` with cents only where there are any: `5,000 USD`."""
+    if amount is None:
+        return NOTHING
+    digits = 0 if amount == int(amount) else of.currency_digits
+    return f"{_number(amount, digits)}\N{NO-BREAK SPACE}{of.currency}"
 
 
 @register.filter
@@ -77,6 +94,48 @@ def signed_percent(rate: Decimal | float | None, places: int = 2) -> str:
 
 
 @register.filter
+def signed_points(rate: Decimal | None, places: int = 1) -> str:
+    """`signed_percent` without the percent sign, for a table that names it."""
+    return NOTHING if rate is None else _signed(_percent_points(rate, places), places)
+
+
+@register.filter
+def rate_range(bounds: tuple[Decimal, Decimal]) -> str:
+    """`20 %`, or `0–50 %` where the rates of a schedule differ."""
+    lowest, highest = bounds
+    if lowest == highest:
+        return percent(lowest)
+    return f"{percent(lowest).removesuffix(f'{NARROW_SPACE}%')}{NOTHING}{percent(highest)}"
+
+
+@register.filter
+def age(since: datetime | None) -> str:
+    """How long ago, in the largest unit that says enough: `3 days`, `8 months`, `2.4 years`."""
+    if since is None:
+        return NOTHING
+    days = max((timezone.now() - since).days, 0)
+    if days < 60:
+        return ngettext("%(count)d day", "%(count)d days", days) % {"count": days}
+    if days < 730:
+        months = days * 12 // 365
+        return ngettext("%(count)d month", "%(count)d months", months) % {"count": months}
+    return _("%(count)s years") % {"count": _number(Decimal(days) / 365, 1)}
+
+
+@register.filter
+def initials(name: str) -> str:
+    """One or two capitals that stand for a name without a picture."""
+    words = [word for word in name.split() if word[0].isalnum()]
+    return "".join(word[0] for word in words[:2]).upper() or "•"
+
+
+@register.filter
+def monogram_class(subject: HasPublicId) -> str:
+    """One of eight colours, always the same for the same account."""
+    return f"monogram-{subject.public_id.int % 8}"
+
+
+@register.filter
 def units(number: Decimal | None, places: int = 4) -> str:
     """Units of a pool, or a price per unit, to `places` decimals."""
     return NOTHING if number is None else _number(number, places)
@@ -86,6 +145,12 @@ def units(number: Decimal | None, places: int = 4) -> str:
 def ratio(number: Decimal | float | None) -> str:
     """A statistic without unit, such as a Sharpe ratio, to two decimals."""
     return NOTHING if number is None else _number(Decimal(number), 2)
+
+
+@register.filter
+def minus(amount: Decimal, other: Decimal) -> Decimal:
+    """The exact difference of two amounts."""
+    return exact_difference(amount, other)
 
 
 @register.filter
@@ -141,7 +206,8 @@ def sparkline(values: Sequence[Decimal | float | str], label: str = "") -> dict[
     }
 
 
-def _number(number: Decimal, places: int) -> str:
+def _number(number: Decimal | int, places: int) -> str:
+    number = Decimal(number)
     text = number_format(abs(number), decimal_pos=places, use_l10n=True, force_grouping=True)
     negative = number.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN) < 0
     return f"{MINUS}{text}" if negative else text
