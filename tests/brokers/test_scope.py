@@ -155,13 +155,12 @@ def test_rollback_in_any_writing_makes_the_session_unknown(
     brokers: tuple[int, int], statement: str | bytes | sql.SQL
 ) -> None:
     alpha, beta = brokers
-    with broker_scope(alpha):
-        visible_users()
-    with broker_scope(beta), connection.cursor() as cursor:
+    with broker_scope(alpha), connection.cursor() as cursor:
         cursor.execute("BEGIN")
-        visible_users()
-        cursor.execute(statement)
-        assert visible_users() == {"b@example.com"}
+        with broker_scope(beta):
+            visible_users()
+            cursor.execute(statement)
+            assert visible_users() == {"b@example.com"}
 
 
 def test_new_connection_starts_in_the_scope(brokers: tuple[int, int]) -> None:
