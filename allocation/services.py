@@ -65,10 +65,17 @@ def record_price_point(account: PammAccount, snapshot: Snapshot, *, moves_money:
     locked.
     """
     _require_transaction()
+    point = next_price_point(account, snapshot, moves_money=moves_money)
+    point.save(force_insert=True)
+    return point
+
+
+def next_price_point(account: PammAccount, snapshot: Snapshot, *, moves_money: bool) -> PricePoint:
+    """The account's next price point, not stored; the account's counters move on."""
     price = price_of(snapshot.pool_equity, account.units, last_price(account))
     account.sequence += 1
     account.flow_sequence += moves_money
-    point: PricePoint = PricePoint.objects.create(
+    return PricePoint(
         account=account,
         series=account.series,
         sequence=account.sequence,
@@ -89,7 +96,6 @@ def record_price_point(account: PammAccount, snapshot: Snapshot, *, moves_money:
         price=price.rounded(),
         currency_digits=account.currency_digits,
     )
-    return point
 
 
 @dataclass
@@ -186,12 +192,16 @@ class UnitBook:
         _require_transaction()
         UnitEntry.objects.bulk_create(self.entries)
         _update_investments(list(self.touched.values()))
+        self.move_account_on()
+        self.account.save()
+
+    def move_account_on(self) -> None:
+        """Put the figures of this rollover on the account, in memory."""
         self.account.units = self.units
         self.account.last_priced_at = self.point.priced_at
         self.account.last_equity = self.equity_after
         self.account.last_price_equity = self.point.price_equity
         self.account.last_price_units = self.point.price_units
-        self.account.save()
 
     def _exchange(self, worth: Decimal, units: Decimal) -> RoundingExchange:
         return rounding_exchange(

@@ -220,7 +220,7 @@ def _record_applied(server: TradingServer, leg: Leg, ticket: int) -> None:
             state=_arrived_state(leg) if done else Transfer.State.IN_TRANSIT,
             completed_at=now if done else None,
         )
-        record_entries([_entry(server, leg)])
+        record_entries([leg_entry(server, leg)])
     leg.state = Leg.State.APPLIED
     leg.ticket = ticket
 
@@ -230,7 +230,7 @@ def _arrived_state(leg: Leg) -> Transfer.State:
     return Transfer.State.RETURNED if went_back else Transfer.State.COMPLETED
 
 
-def _entry(server: TradingServer, leg: Leg) -> Draft:
+def leg_entry(server: TradingServer, leg: Leg) -> Draft:
     """Cash against transit; a payout that arrives also turns what was payable into the client's own claim."""
 
     def account(kind: LedgerAccount.Kind, subject: uuid.UUID) -> AccountKey:

@@ -61,7 +61,13 @@ class Execution:
             .select_related("collection", "investment__personal_account", "investment__owner")
             .order_by("confirmed_at", "id")
         )
-        investments = self._load(due, requests)
+        self.carry_out(due, requests, self._load(due, requests))
+
+    def carry_out(
+        self, due: list[Interval], requests: list[Request], investments: dict[int, Investment]
+    ) -> None:
+        """Decide these intervals that end and these requests. `investments`, by key, holds all they are about."""
+        point = self.book.point
         self.charges.crystallise(
             investment
             for investment in investments.values()

@@ -60,7 +60,7 @@ def price_account(rollover: Rollover, reading: Reading, holder: uuid.UUID, broke
             snapshot.has_open_positions,
             max(ZERO, exact_difference(snapshot.withdrawable, snapshot.owed)),
         )
-        lines = _result_lines(account, point, exact_difference(snapshot.floating, floating_before))
+        lines = result_lines(account, point, exact_difference(snapshot.floating, floating_before))
         transfers: list[TransferDraft] = []
         if condition is PoolCondition.WIPED_OUT:
             _wipe_out(account, point)
@@ -68,9 +68,9 @@ def price_account(rollover: Rollover, reading: Reading, holder: uuid.UUID, broke
             book.write()
         elif moves_money:
             execution.run()
-            transfers = _transfers(account, execution, broker)
+            transfers = rollover_transfers(account, execution, broker)
             execution.write()
-            lines += _flow_lines(account, execution, transfers)
+            lines += flow_lines(account, execution, transfers)
         else:
             book.write()
             send_back(account.pk, reading.wait_reason or "under_water")
@@ -111,7 +111,7 @@ def _count(account: PammAccount, point: PricePoint, reading: Reading) -> None:
     mark_counted(reading.legs)
 
 
-def _transfers(account: PammAccount, execution: Execution, broker: Broker) -> list[TransferDraft]:
+def rollover_transfers(account: PammAccount, execution: Execution, broker: Broker) -> list[TransferDraft]:
     """Payouts, the manager's fees in one sum, the rounding exchange, and the sweep of what belongs to
     nobody.
     """
@@ -173,7 +173,7 @@ def _rounding_endpoint(account: PammAccount) -> Endpoint:
     return Endpoint(house.login, Side.HOUSE, house.public_id)
 
 
-def _result_lines(
+def result_lines(
     account: PammAccount, point: PricePoint, floating_change: Decimal
 ) -> list[tuple[AccountKey, Decimal]]:
     """What trading earned since the last rollover, realised and floating: the pool's."""
@@ -185,7 +185,7 @@ def _result_lines(
     ]
 
 
-def _flow_lines(
+def flow_lines(
     account: PammAccount, execution: Execution, transfers: Iterable[TransferDraft]
 ) -> list[tuple[AccountKey, Decimal]]:
     """Whose the money is from this rollover on. Where it stands follows leg by leg as the server moves it."""

@@ -83,7 +83,7 @@ def _read_once(
     symbols = sorted({position.symbol for held in positions.values() for position in held})
     ticks = gateway.last_ticks(symbols) if symbols else {}
     books_after = _Books.read(server, logins)
-    quiet = _in_quiet_window(at, server, broker)
+    quiet = in_quiet_window(at, server, broker)
     readings = {}
     for login, account in accounts.items():
         known = counted.get(account.pk, set())
@@ -238,7 +238,7 @@ def _counted_tickets(accounts: Collection[PammAccount], since: datetime) -> dict
     return tickets
 
 
-def _in_quiet_window(at: datetime, server: TradingServer, broker: Broker) -> bool:
+def in_quiet_window(at: datetime, server: TradingServer, broker: Broker) -> bool:
     """Whether the server's day changes within the broker's quiet minutes: spreads are wide then."""
     local = at.astimezone(ZoneInfo(server.time_zone))
     minutes = local.hour * 60 + local.minute + local.second / 60
