@@ -6,14 +6,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from django.db import transaction
 
 from tests.simulator import MANAGER_LOGIN, MANAGER_PASSWORD, ROOT, SimulatorProcess
-from trading.gateway import Applied, Gateway, GatewayInsideTransaction, Side
+from trading.gateway import Applied, DealEntry, Gateway, GatewayInsideTransaction, Side
 from trading.gateways import gateway_for
 from trading.models import TradingServer
 from trading.mt5.gateway import Mt5Gateway
@@ -115,23 +116,27 @@ def test_forked_process_connects_anew_and_leaves_the_parents_connection_alone(
     assert simulator.calls()["auth/answer"] == 1
 
 
-def test_robot_trades_and_stays_solvent(own_simulator: SimulatorProcess) -> None:
-    own_simulator.freeze(frozen=False)
-    logins = [own_simulator.add_account("pamm\\USD", "50000.00") for _ in range(2)]
-    command = [sys.executable, "-m", "trading.simulator.robot", "--data-dir", str(own_simulator.folder)]
-    command += ["--port", str(own_simulator.port), "--logins", ",".join(map(str, logins))]
+def test_robot_trades_and_stays_solvent(tmp_path: Path) -> None:
+    process = SimulatorProcess(tmp_path, "--tick-interval", "0.02", frozen=False).start()
+    logins = [process.add_account("pamm\\USD", "50000.00") for _ in range(2)]
+    command = [sys.executable, "-m", "trading.simulator.robot", "--data-dir", str(tmp_path)]
+    command += ["--port", str(process.port), "--logins", ",".join(map(str, logins))]
     command += ["--manager-login", str(MANAGER_LOGIN), "--interval", "0.02"]
     environment = {**os.environ, "SIMULATOR_MANAGER_PASSWORD": MANAGER_PASSWORD}
     robot = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    gateway = process.gateway()
+    started = datetime.now(UTC)
     try:
-        with pytest.raises(subprocess.TimeoutExpired):
-            robot.wait(timeout=4)
+        entries: set[int] = set()
+        while len(entries) < 2 and datetime.now(UTC) - started < timedelta(seconds=30):
+            found = gateway.deals(logins, started, datetime.now(UTC))
+            entries = {deal.entry for login in logins for deal in found[login] if not deal.is_flow}
+        assert entries == {DealEntry.IN, DealEntry.OUT}
+        states = gateway.account_states(logins).values()
+        assert all(abs(state.equity - 50_000) < 500 and state.margin < 2_500 for state in states)
     finally:
         robot.terminate()
         _, complaints = robot.communicate(timeout=30)
+        gateway.close()
+        process.stop()
     assert (robot.returncode, complaints) == (0, "")
-    gateway = own_simulator.gateway()
-    states = gateway.account_states(logins).values()
-    assert own_simulator.calls()["dealer/send_request"] >= 10
-    assert all(abs(state.equity - 50_000) < 500 and state.margin < 10_000 for state in states)
-    gateway.close()

@@ -34,6 +34,17 @@ def test_prices_stay_near_their_start_and_keep_their_spread() -> None:
     assert all(quote.ask - quote.bid == SYMBOLS[name].spread for name, quote in walking.quotes.items())
 
 
+def test_prices_return_to_their_start_from_both_sides() -> None:
+    for displaced in (-400, 400):
+        walking = market()
+        for name, quote in walking.quotes.items():
+            quote.bid = SYMBOLS[name].start + displaced
+        walked = path(walking, steps=3000)[1000:]
+        for name, symbol in SYMBOLS.items():
+            mean = sum(prices[name] for prices in walked) / len(walked)
+            assert abs(mean - symbol.start) < 4 * symbol.step
+
+
 def test_price_set_by_hand_stands_still_until_released() -> None:
     walking = market()
     walking.set_tick("EURUSD", 111_111, 111_120)

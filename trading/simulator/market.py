@@ -12,7 +12,8 @@ from trading.simulator.catalogue import Symbol
 from trading.simulator.clock import ServerClock
 
 _RATE_QUANTUM = Decimal("1E-10")
-_REVERSION = 400
+_REVERSION = 120
+"""Steps in which a distance from the start would be made up if it shrank evenly."""
 
 
 class NoPrice(Exception):
@@ -60,8 +61,10 @@ class Market:
             quote = self.quotes[name]
             if quote.frozen:
                 continue
-            pull = (symbol.start - quote.bid) // _REVERSION
-            bid = max(symbol.spread, quote.bid + self._random[name].randint(-symbol.step, symbol.step) + pull)
+            random_of = self._random[name]
+            # rounded at random: rounding down would pull every price below its start
+            pull = (symbol.start - quote.bid + random_of.randrange(_REVERSION)) // _REVERSION
+            bid = max(symbol.spread, quote.bid + random_of.randint(-symbol.step, symbol.step) + pull)
             self._quote(name, bid, bid + symbol.spread, now)
             moved.append(name)
         return moved

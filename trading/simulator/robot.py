@@ -26,8 +26,11 @@ from trading.simulator.certificate import CERTIFICATE_FILE
 from trading.simulator.credentials import PASSWORD_VARIABLE, manager_password
 
 POSITIONS_AT_MOST = 3
-AVERAGED_TICKS = 120
-MARGIN_SHARE = Decimal("0.02")
+AVERAGED_TICKS = 300
+GIVE_UP = 0.01
+"""How often a position is closed although none of the account's earns anything."""
+
+MARGIN_SHARE = Decimal("0.005")
 """Of its free margin, what an account may bind with one order."""
 
 _TRADED = ("EURUSD", "GBPUSD", "USDJPY", "AUDUSD", "USDCHF")
@@ -51,19 +54,22 @@ class Robot:
             self._averages[name].append((tick.bid + tick.ask) / 2)
         login = self._random.choice(self._logins)
         open_positions = self._gateway.positions([login])[login]
-        if open_positions and (len(open_positions) >= POSITIONS_AT_MOST or self._random.random() < 0.4):
-            self._close(max(open_positions, key=lambda position: position.profit))
-            return
-        state = self._gateway.account_states([login]).get(login)
-        symbol = self._random.choice(self._symbols)
-        if state is not None and symbol.name in ticks:
-            self._open(state, symbol, ticks[symbol.name])
+        best = max(open_positions, key=lambda position: position.profit, default=None)
+        if best is not None and (best.profit > 0 or self._random.random() < GIVE_UP):
+            self._close(best)
+        elif len(open_positions) < POSITIONS_AT_MOST:
+            symbol = self._random.choice(self._symbols)
+            state = self._gateway.account_states([login]).get(login)
+            if state is not None and symbol.name in ticks:
+                self._open(state, symbol, ticks[symbol.name])
 
     def _open(self, state: AccountState, symbol: Symbol, tick: Tick) -> None:
+        recent = self._averages[symbol.name]
+        distance = (tick.bid + tick.ask) / 2 - sum(recent, Decimal(0)) / len(recent)
         volume = _small_volume(state, symbol)
-        if volume >= symbol.volume_min:
-            recent = self._averages[symbol.name]
-            side = Side.BUY if tick.ask <= sum(recent) / len(recent) else Side.SELL
+        # nearer than two spreads, the way back would not pay for getting in and out
+        if abs(distance) > 2 * (tick.ask - tick.bid) and volume >= symbol.volume_min:
+            side = Side.SELL if distance > 0 else Side.BUY
             self._gateway.place_market_order(state.login, symbol.name, side, volume, self._key())
 
     def _close(self, position: Position) -> None:
