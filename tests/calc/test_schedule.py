@@ -149,6 +149,11 @@ def test_cliffs_none_where_rates_fall_or_are_marginal() -> None:
     assert cliffs(Schedule.from_json(EXAMPLE_1 | {"mode": "marginal"})) == ()
 
 
+def test_cliffs_none_between_tiers_of_one_rate_and_none_where_profit_begins() -> None:
+    assert cliffs(Schedule.from_json(yields((None, "0.2"), ("0.1", "0.2")))) == ()
+    assert cliffs(Schedule.from_json(yields((None, "0"), ("0", "0.2")))) == ()
+
+
 def test_cliffs_of_a_net_worth_schedule_depend_on_the_mark() -> None:
     schedule = Schedule.from_json(yields((None, "0.10"), ("1000", "0.20"), ("2000", "1"), basis="net_worth"))
     open_ended = cliffs(schedule)
@@ -166,6 +171,9 @@ def test_cliffs_of_a_net_worth_schedule_depend_on_the_mark() -> None:
 
 def test_net_against_gross_a_loss_pays_nothing() -> None:
     schedule = Schedule.from_json(EXAMPLE_2)
-    loss, gain = net_against_gross(schedule, [Decimal("-0.5"), Decimal("1.5")], capital=Decimal(2000))
+    loss, even, gain = net_against_gross(
+        schedule, [Decimal("-0.5"), Decimal(0), Decimal("1.5")], capital=Decimal(2000)
+    )
+    assert (even.net_return, even.rate) == (Decimal(0), Decimal(0))
     assert (loss.net_return, loss.rate) == (Decimal("-0.5"), Decimal(0))
     assert (gain.net_return, gain.rate) == (Decimal("1.05"), Decimal("0.3"))
