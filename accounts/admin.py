@@ -34,6 +34,7 @@ from pamm_platform.admin_pages import (
     link,
     list_url,
     opened,
+    staff_member,
 )
 from pamm_platform.admin_site import back_office
 from pamm_platform.templatetags.figures import money
@@ -126,7 +127,7 @@ class PammAccountAdmin(ReadOnlyAdmin):
         if request.method == "POST":
             self.carried_out(
                 request,
-                lambda: order_rollover(accounts=[account], by=request.user),
+                lambda: order_rollover(accounts=[account], by=staff_member(request)),
                 row=account,
                 done=_now("A rollover of %(account)s was ordered.") % {"account": account},
             )
@@ -161,7 +162,7 @@ class PammAccountAdmin(ReadOnlyAdmin):
             self.carried_out(
                 request,
                 lambda: release_account(
-                    account=account, by=request.user, note=note, accept_through_ticket=accepted
+                    account=account, by=staff_member(request), note=note, accept_through_ticket=accepted
                 ),
                 row=account,
                 done=_now("%(account)s was released: %(note)s") % {"account": account, "note": note},
@@ -241,7 +242,7 @@ class StaffForm(RoleForm):
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
         help_text=_("Nothing opens with it before a second factor has been set up."),
     )
-    field_order: ClassVar = ["email", "first_name", "last_name", "role", "password"]
+    field_order = ["email", "first_name", "last_name", "role", "password"]
 
 
 @admin.register(User, site=back_office)
@@ -300,7 +301,7 @@ class UserAdmin(BackOfficeAdmin):
                     role=Role(entered["role"]),
                     first_name=entered["first_name"],
                     last_name=entered["last_name"],
-                    by=request.user,
+                    by=staff_member(request),
                 )
             except Refusal as refusal:
                 form.add_error(refusal.field if refusal.field in form.fields else None, str(refusal))
@@ -355,7 +356,7 @@ class UserAdmin(BackOfficeAdmin):
             self.carried_out(
                 request,
                 lambda: make_manager(
-                    user=user, display_name=form.cleaned_data["display_name"], by=request.user
+                    user=user, display_name=form.cleaned_data["display_name"], by=staff_member(request)
                 ),
                 row=user,
                 done=_now("%(user)s may manage PAMM accounts now.") % {"user": user},
@@ -385,7 +386,7 @@ class UserAdmin(BackOfficeAdmin):
             role = Role(form.cleaned_data["role"])
             self.carried_out(
                 request,
-                lambda: change(user=user, role=role, by=request.user),
+                lambda: change(user=user, role=role, by=staff_member(request)),
                 row=user,
                 done=done % {"role": role.label, "user": user},
             )

@@ -2,7 +2,7 @@
 
 import re
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any
 from zoneinfo import available_timezones
 
 from django import forms
@@ -80,4 +80,3 @@ class BrokerAdmin(BackOfficeAdmin):
             },
         ),
     )
-    search_fields: ClassVar = []

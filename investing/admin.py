@@ -13,7 +13,15 @@ from unfold.enums import ActionVariant
 from investing.models import Request
 from investing.queries import waiting_reason
 from investing.services import confirm_request, reject_request
-from pamm_platform.admin_pages import AccountFilter, NoteForm, ReadOnlyAdmin, amount, change_url, link
+from pamm_platform.admin_pages import (
+    AccountFilter,
+    NoteForm,
+    ReadOnlyAdmin,
+    amount,
+    change_url,
+    link,
+    staff_member,
+)
 from pamm_platform.admin_site import back_office
 from pamm_platform.templatetags.figures import money
 
@@ -82,7 +90,9 @@ class RequestAdmin(ReadOnlyAdmin):
             self.carried_out(
                 request,
                 lambda: confirm_request(
-                    request=row, by=request.user, expected_amount=form.cleaned_data["expected_amount"]
+                    request=row,
+                    by=staff_member(request),
+                    expected_amount=form.cleaned_data["expected_amount"],
                 ),
                 row=row,
                 done=_now("The request was approved."),
@@ -112,7 +122,7 @@ class RequestAdmin(ReadOnlyAdmin):
             note = form.cleaned_data["note"]
             self.carried_out(
                 request,
-                lambda: reject_request(request=row, by=request.user, note=note),
+                lambda: reject_request(request=row, by=staff_member(request), note=note),
                 row=row,
                 done=_now("The request was rejected: %(note)s") % {"note": note},
             )

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, ClassVar
 
 from django import forms
@@ -32,6 +33,7 @@ from pamm_platform.admin_pages import (
     link,
     list_url,
     plain,
+    staff_member,
     structure,
 )
 from pamm_platform.admin_site import back_office
@@ -81,7 +83,7 @@ CSV_COLUMNS = (
 class OrderForm(forms.Form):
     """Which accounts roll over now."""
 
-    accounts = forms.ModelMultipleChoiceField(
+    accounts: forms.ModelMultipleChoiceField[PammAccount] = forms.ModelMultipleChoiceField(
         queryset=None,
         to_field_name="public_id",
         label=_("PAMM accounts"),
@@ -142,14 +144,10 @@ class RolloverAdmin(ReadOnlyAdmin):
         """Roll chosen accounts over now instead of at the next hour."""
         form = OrderForm(request.POST or None)
         if form.is_valid():
-            accounts = list(form.cleaned_data["accounts"])
-            ordered: list[Rollover] = []
-            for account in accounts:
+            for account in form.cleaned_data["accounts"]:
                 self.carried_out(
                     request,
-                    lambda account=account: ordered.extend(
-                        order_rollover(accounts=[account], by=request.user)
-                    ),
+                    partial(order_rollover, accounts=[account], by=staff_member(request)),
                     row=account,
                     done=_now("A rollover of %(account)s was ordered.") % {"account": account},
                 )
@@ -190,7 +188,7 @@ class RolloverAdmin(ReadOnlyAdmin):
             "back": change_url(rollover),
             "download": reverse("admin:rollover_rollover_audit_csv", args=[rollover.public_id]),
         }
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         return TemplateResponse(request, "rollover/audit.html", context)
 
     def audit_csv(self, request: HttpRequest, object_id: str) -> StreamingHttpResponse:
@@ -256,7 +254,7 @@ class _Echo:
 
 def _csv_lines(rollover: Rollover) -> Iterator[str]:
     audit = allocation_audit(rollover)
-    writer = csv.writer(_Echo())  # type: ignore[arg-type]
+    writer = csv.writer(_Echo())
     yield writer.writerow(CSV_COLUMNS)
     for line in audit.lines:
         yield writer.writerow(

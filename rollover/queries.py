@@ -1,5 +1,6 @@
 """Reads about rollovers: the allocation audit of one, and how a broker's rollovers are doing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -223,7 +224,7 @@ def _holdings(point: PricePoint) -> list[Holding]:
     return [_holding(row) for row in rows]
 
 
-def _holding(row: dict[str, Any]) -> Holding:
+def _holding(row: Mapping[str, Any]) -> Holding:
     name = f"{row['investment__owner__first_name']} {row['investment__owner__last_name']}".strip()
     return Holding(
         investment=row["investment__public_id"],

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import closing
+from datetime import timedelta
 from decimal import Decimal
 
 import psycopg2
@@ -134,8 +135,8 @@ def test_audit_of_a_rollover_without_price_is_not_found(history: tuple[Pool, lis
     pool, rollovers = history
     waiting = Rollover.objects.create(
         account=pool.account,
-        scheduled_for=rollovers[-1].completed_at.replace(year=2030),
-        ordered_at=rollovers[-1].completed_at,
+        scheduled_for=rollovers[-1].scheduled_for + timedelta(hours=1),
+        ordered_at=rollovers[-1].scheduled_for,
     )
     with pytest.raises(NotFound):
         allocation_audit(waiting)
