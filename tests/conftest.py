@@ -13,7 +13,6 @@ from typing import NoReturn
 
 import pytest
 from django.conf import settings
-from django.core.cache import caches
 from django.db import connections
 from pytest_django.plugin import DjangoDbBlocker
 
@@ -78,7 +77,6 @@ def committed_db(
         django_db_blocker.unblock(),
         _connected_to(test_databases.services, name),
     ):
-        caches["default"].clear()
         yield name
 
 

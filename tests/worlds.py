@@ -16,10 +16,12 @@ from typing import Any
 
 import psycopg2
 from django.db import connection, models
+from django.test import Client
 from psycopg2 import sql
 from psycopg2.extras import register_uuid
 
 from accounts.models import Manager, Membership, PammAccount, PersonalAccount, Role, User
+from accounts.queries import is_staff_member
 from allocation.models import Interval, Investment, PricePoint, UnitEntry
 from brokers.models import Broker, HostName
 from brokers.scope import broker_scope
@@ -68,6 +70,47 @@ def person(email: str, *roles: Role, password: str = PASSWORD, **fields: Any) ->
     Membership.objects.bulk_create(Membership(user=user, role=role) for role in roles or (Role.INVESTOR,))
     EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
     return user
+
+
+def enrol(user: User) -> str:
+    """Give somebody an authenticator app; returns its secret. Codes: `allauth.mfa.totp.internal.auth`."""
+    from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+
+    secret = generate_totp_secret()
+    TOTP.activate(user, secret)
+    return secret
+
+
+def totp_code(secret: str) -> str:
+    """The code an authenticator app shows now."""
+    from allauth.mfa.totp.internal.auth import (
+        format_hotp_value,
+        hotp_value,
+        yield_hotp_counters_from_time,
+    )
+
+    now = list(yield_hotp_counters_from_time())
+    return format_hotp_value(hotp_value(secret, now[len(now) // 2]))
+
+
+def signed_in(user: User, *, second_factor: bool = True) -> Client:
+    """A browser in which somebody is signed in at the broker's own host, staff with their second factor."""
+    from allauth.mfa.models import Authenticator
+
+    with broker_scope(user.broker_id):
+        host = HostName.objects.get(broker_id=user.broker_id, is_primary=True).host
+        client = Client(HTTP_HOST=host)
+        client.force_login(user)
+        if second_factor and is_staff_member(user):
+            factor = Authenticator.objects.filter(user=user).first()
+            if factor is None:
+                enrol(user)
+                factor = Authenticator.objects.get(user=user)
+            session = client.session
+            session["account_authentication_methods"] = [{"method": "mfa", "at": 0, "id": factor.pk}]
+            session["account_authentication_methods_user"] = str(user.pk)
+            session.save()
+    return client
 
 
 def trading_server(name: str = "Server", **fields: Any) -> TradingServer:
