@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from django.utils import timezone
+
 from accounts.models import HouseAccount, Manager, PammAccount, PersonalAccount, Role, User
 from allocation.models import Investment
 from brokers.models import Broker
@@ -24,6 +26,7 @@ from tests.worlds import person
 from trading.gateway import Filled, Gateway, Side
 from trading.gateways import gateway_for
 from trading.models import TradingGroup, TradingServer
+from transfers.models import Leg
 
 INDEX = "US500"
 """One lot of it earns one unit of its price: a move of 0.01 is one cent."""
@@ -98,7 +101,7 @@ class Desk:
                 str(fields.pop("minimum_own_capital", "100.00" if income.currency_digits else "100"))
             ),
             by=income.user,
-            idempotency_key=str(uuid.uuid4()),
+            idempotency_key=str(fields.pop("key", uuid.uuid4())),
             **fields,  # type: ignore[arg-type]
         )
 
@@ -172,7 +175,7 @@ class Desk:
         login = _login(account)
         for position in self.gateway.positions([login])[login]:
             side = Side.SELL if position.side is Side.BUY else Side.BUY
-            self._order(account, side, position=position.ticket)
+            self._order(account, side, position=position.ticket, volume=position.volume)
 
     def bring_equity_to(self, account: PammAccount, equity: Decimal) -> None:
         """Trade so that the server's equity of the account is `equity`."""
@@ -187,10 +190,44 @@ class Desk:
     def balance(self, login: int) -> Decimal:
         return self.simulator.balance(login)
 
-    def _order(self, account: PammAccount, side: Side, position: int | None = None) -> None:
+    def earn_without_units(self, account: PammAccount, amount: Decimal) -> None:
+        """A result in an account that has no units yet: somebody's operation, taken as a result."""
+        ticket = self.simulator.adjust_as_dealer(_login(account), amount)
+        PammAccount.objects.filter(pk=account.pk).update(accepted_ticket=ticket)
+
+    def bind_margin(self, account: PammAccount, *, leave: Decimal = Decimal(15)) -> None:
+        """Open a position that binds all of the balance but `leave` as margin, at no floating result."""
+        self.simulator.set_tick(INDEX, INDEX_PRICE, INDEX_PRICE)
+        lots = (self.balance(_login(account)) - leave) / (INDEX_PRICE / account.leverage)
+        self._order(account, Side.BUY, volume=lots.quantize(Decimal("0.1")))
+
+    def sink(self, account: PammAccount) -> None:
+        """Bring the pool 100 below zero, a position open; the server's credit keeps it from a stop-out."""
+        login = _login(account)
+        self.simulator.adjust_as_dealer(login, "50000", action=3)
+        self.hold(account, -self.balance(login) - 100)
+
+    def surface(self, account: PammAccount) -> None:
+        """Close a sunk account's position without a loss."""
+        self.simulator.set_tick(INDEX, INDEX_PRICE, INDEX_PRICE)
+        self.flatten(account)
+
+    def wipe_out(self, account: PammAccount) -> None:
+        """Lose more than there is, nothing left open."""
+        self.sink(account)
+        self.flatten(account)
+
+    def expire_answers(self) -> None:
+        """Let the time pass after which a balance operation without an answer may be sent again."""
+        Leg.objects.filter(state=Leg.State.UNKNOWN).update(retry_at=timezone.now())
+        Rollover.objects.update(lease_until=None)
+
+    def _order(
+        self, account: PammAccount, side: Side, position: int | None = None, volume: Decimal = Decimal(1)
+    ) -> None:
         self._orders += 1
         outcome = self.gateway.place_market_order(
-            _login(account), INDEX, side, Decimal(1), f"test{self._orders}", position=position
+            _login(account), INDEX, side, volume, f"test{self._orders}", position=position
         )
         assert isinstance(outcome, Filled), outcome
 
