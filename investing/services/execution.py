@@ -5,9 +5,11 @@ Everything is decided in memory on the snapshot's price and written by `write`; 
 own, the oldest confirmation first, and one that cannot be met stops nobody behind it.
 """
 
+import uuid
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from decimal import Decimal
+from typing import Any
 
 from django.db.models import Q
 
@@ -106,31 +108,34 @@ class Execution:
             ],
         )
         Request.objects.bulk_update(self.waiting, ["state", "reason_code"])
-        record_events(
-            [
-                (
-                    "request.executed",
-                    request.public_id,
-                    {
-                        "kind": request.kind,
-                        "amount": str(request.executed_amount),
-                        "fee": str(request.executed_fee),
-                        "currency": request.currency,
-                        "investment": str(request.investment.public_id),
-                    },
-                )
-                for request in self.executed
-            ]
-            + [
-                (
-                    "fee.charged",
-                    charge.investment.public_id,
-                    {"kind": charge.kind, "amount": str(charge.amount), "currency": charge.currency},
-                )
-                for charge in self.charges.charges
-                if charge.amount
-            ]
-        )
+        record_events(self.events())
+
+    def events(self) -> list[tuple[str, uuid.UUID, dict[str, Any]]]:
+        """What happened: kind, subject and payload of each event."""
+        executed = [
+            (
+                "request.executed",
+                request.public_id,
+                {
+                    "kind": request.kind,
+                    "amount": str(request.executed_amount),
+                    "fee": str(request.executed_fee),
+                    "currency": request.currency,
+                    "investment": str(request.investment.public_id),
+                },
+            )
+            for request in self.executed
+        ]
+        charged = [
+            (
+                "fee.charged",
+                charge.investment.public_id,
+                {"kind": charge.kind, "amount": str(charge.amount), "currency": charge.currency},
+            )
+            for charge in self.charges.charges
+            if charge.amount
+        ]
+        return executed + charged
 
     def _load(self, due: list[Interval], requests: list[Request]) -> dict[int, Investment]:
         rows = (
