@@ -2,6 +2,8 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
+from pamm_platform.admin_site import back_office
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("brokers.web.urls")),
     path("", include("offers.web.urls")),
@@ -9,5 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("investing.web.urls")),
     path("api/v1/", include("track_record.api.urls")),
     path("", include("accounts.web.urls")),
+    path("", include("fees.web.urls")),
     path("accounts/", include("allauth.urls")),
+    path("admin/", back_office.urls),
 ]
