@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import pytest
 from django.conf import settings
+from django.core.cache import caches
 from django.db import connections
 from pytest_django.plugin import DjangoDbBlocker
 
