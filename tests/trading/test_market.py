@@ -77,3 +77,9 @@ def test_currencies_convert_at_the_side_that_is_dealt(
 def test_currency_that_nothing_connects_has_no_price() -> None:
     with pytest.raises(NoPrice):
         market().rate("SEK", "USD", gain=True)
+
+
+def test_symbols_that_cannot_be_converted_are_not_started_with() -> None:
+    market().require_rates(["USD", "EUR", "JPY"])
+    with pytest.raises(NoPrice):
+        Market([SYMBOLS["EURUSD"]], ServerClock(UTC), 1).require_rates(["USD", "EUR", "JPY"])

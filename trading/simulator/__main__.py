@@ -13,13 +13,13 @@ from decimal import Decimal
 from pathlib import Path
 
 from trading.simulator.books import Books
-from trading.simulator.catalogue import SYMBOLS, Symbol
+from trading.simulator.catalogue import GROUPS, SYMBOLS, Symbol
 from trading.simulator.certificate import ensure_certificate
 from trading.simulator.clock import ServerClock, zone_named
 from trading.simulator.commands import Behaviour, Commands
 from trading.simulator.credentials import manager_password
 from trading.simulator.faults import Faults
-from trading.simulator.market import Market
+from trading.simulator.market import Market, NoPrice
 from trading.simulator.server import Server
 from trading.simulator.store import Store
 
@@ -32,6 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     zone = _zone_of(store, options.timezone)
     clock = ServerClock(zone, timedelta(seconds=int(store.meta("advance_seconds") or 0)))
     market = Market(options.symbols, clock, options.seed)
+    try:
+        market.require_rates({group.currency for group in GROUPS.values()})
+    except NoPrice as error:
+        sys.exit(f"these symbols leave no price for {error}")
     for name, bid, ask, time_msc, frozen in store.quotes():
         market.restore(name, bid, ask, time_msc, bool(frozen))
     if options.frozen:

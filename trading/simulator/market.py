@@ -17,7 +17,7 @@ _REVERSION = 120
 
 
 class NoPrice(Exception):
-    """No symbol connects two currencies."""
+    """No symbol connects two currencies. Cannot happen once `require_rates` has passed."""
 
 
 @dataclass(slots=True)
@@ -84,6 +84,13 @@ class Market:
                 raise NoPrice(f"{source} to {target}")
             direct = first * second
         return direct.quantize(_RATE_QUANTUM)
+
+    def require_rates(self, currencies: Iterable[str]) -> None:
+        """Raise `NoPrice` unless everything traded can be converted to each of these currencies."""
+        for symbol in self.symbols.values():
+            for currency in currencies:
+                self.rate(symbol.profit, currency, gain=True)
+                self.rate(symbol.margin_currency, currency, gain=True)
 
     def _direct(self, source: str, target: str, *, gain: bool) -> Decimal | None:
         if source == target:
