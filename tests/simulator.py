@@ -27,27 +27,36 @@ class SimulatorProcess:
     moved."""
 
     def __init__(
-        self, folder: Path, *options: str, timezone: str = "Europe/Athens", frozen: bool = True, port: int = 0
+        self,
+        folder: Path,
+        *options: str,
+        timezone: str = "Europe/Athens",
+        frozen: bool = True,
+        test_commands: bool = True,
+        port: int = 0,
     ) -> None:
         self.folder = folder
         self.timezone = timezone
         self.host = "127.0.0.1"
         self.port = port
-        self._options = [*options, *(["--frozen"] if frozen else [])]
+        switches = {"--frozen": frozen, "--test-commands": test_commands}
+        self._options = [*options, *(name for name, on in switches.items() if on)]
         self._process: subprocess.Popen[str] | None = None
         self._control: Connection | None = None
 
     def start(self) -> SimulatorProcess:
         command = [sys.executable, "-m", "trading.simulator", "--data-dir", str(self.folder)]
         command += ["--port", str(self.port), "--timezone", self.timezone]
-        command += ["--manager-logins", str(MANAGER_LOGIN), "--test-commands", *self._options]
+        command += ["--manager-logins", str(MANAGER_LOGIN), *self._options]
         environment = {**os.environ, "SIMULATOR_MANAGER_PASSWORD": MANAGER_PASSWORD}
         self._process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
         )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        assert "listening" in line, "the simulator did not start"
+        if "listening" not in line:
+            self.stop()
+            raise AssertionError("the simulator did not start")
         self.port = int(line.rsplit(":", 1)[1])
         return self
 

@@ -91,7 +91,6 @@ def test_second_server_on_the_same_books_does_not_start(own_simulator: Simulator
     second = SimulatorProcess(own_simulator.folder)
     with pytest.raises(AssertionError, match="did not start"):
         second.start()
-    second.stop()
 
 
 def test_books_kept_in_another_zone_are_not_opened(own_simulator: SimulatorProcess) -> None:
