@@ -12,8 +12,8 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any
 
-from django.db.models import DecimalField, F, IntegerField, Max, OuterRef, Q, QuerySet, Subquery, Value
-from django.db.models.functions import Cast, Coalesce, Extract, Floor
+from django.db.models import BigIntegerField, DecimalField, F, Max, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Cast, Coalesce, Extract
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -146,14 +146,15 @@ def price_series(
     seconds = max((account.last_priced_at - begins) / timedelta(seconds=1), 1.0)
     stretch = math.ceil(seconds / max_points)
     highest = rows.filter(priced_at__lt=begins).aggregate(highest=Max("price"))["highest"] or Decimal(0)
-    thinned = (
+    last_of_stretches = (
         rows.filter(priced_at__gte=begins)
-        .annotate(stretch=Floor(Cast(Extract("priced_at", "epoch"), IntegerField()) / Value(stretch)))
-        .order_by("stretch", "-priced_at")
-        .distinct("stretch")
-        .values_list("priced_at", "price")
+        .annotate(stretch=Cast(Extract("priced_at", "epoch"), BigIntegerField()) / Value(stretch))
+        .values("stretch")
+        .annotate(last=Max("sequence"))
+        .values("last")
     )
-    return _with_drawdown(list(thinned), highest)
+    thinned = rows.filter(sequence__in=last_of_stretches).order_by("sequence")
+    return _with_drawdown(list(thinned.values_list("priced_at", "price")), highest)
 
 
 class ChartRange(StrEnum):

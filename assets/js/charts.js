@@ -5,11 +5,15 @@
   const token = (name) => getComputedStyle(root).getPropertyValue(name).trim();
 
   // Canvases understand neither `var()` nor `color-mix()`: let the browser work the colour out.
-  const colour = (value, alpha) => {
-    const probe = document.createElement("canvas").getContext("2d");
-    probe.fillStyle = value;
-    const hex = probe.fillStyle;
-    const [red, green, blue] = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+  const colour = (name, alpha) => {
+    const probe = document.createElement("span");
+    probe.style.color = `var(${name})`;
+    document.body.append(probe);
+    const canvas = document.createElement("canvas").getContext("2d");
+    canvas.fillStyle = getComputedStyle(probe).color;
+    probe.remove();
+    canvas.fillRect(0, 0, 1, 1);
+    const [red, green, blue] = canvas.getImageData(0, 0, 1, 1).data;
     return `rgba(${red}, ${green}, ${blue}, ${alpha})`;
   };
 
@@ -50,15 +54,15 @@
     }
 
     paint() {
-      const line = colour(token("--brand"), 1);
       this.chart.applyOptions(look());
-      this.price.applyOptions({ lineColor: line, topColor: colour(token("--brand"), 0.24), bottomColor: colour(token("--brand"), 0) });
+      this.price.applyOptions({
+        lineColor: colour("--accent-ink", 1), topColor: colour("--accent-ink", 0.24), bottomColor: colour("--accent-ink", 0),
+      });
       if (this.lower) {
         this.lower.applyOptions({ ...look(), timeScale: { visible: false, borderVisible: false } });
-        const loss = token("--loss");
         this.drawdown.applyOptions({
-          bottomLineColor: colour(loss, 1), bottomFillColor1: colour(loss, 0.04), bottomFillColor2: colour(loss, 0.26),
-          topLineColor: colour(loss, 1), topFillColor1: "transparent", topFillColor2: "transparent",
+          bottomLineColor: colour("--loss", 1), bottomFillColor1: colour("--loss", 0.04), bottomFillColor2: colour("--loss", 0.26),
+          topLineColor: colour("--loss", 1), topFillColor1: "transparent", topFillColor2: "transparent",
         });
       }
     }

@@ -161,6 +161,7 @@ def _review(
         "amount": amount,
         "personal_account": form.cleaned_data["personal_account"],
         "examples": fee_examples(terms, amount),
+        "tiers": tier_table(terms),
         "terms_in_words": terms_in_words(terms),
         "next_rollover_at": next_rollover_at(),
         "key": _key(request),

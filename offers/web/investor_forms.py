@@ -75,6 +75,11 @@ class LeaderboardForm(forms.Form):
         return Sort(getattr(self, "cleaned_data", {}).get("sort") or Sort.RETURN)
 
     @property
+    def has_more_filters(self) -> bool:
+        """Whether one of the filters that are folded away is in use or wrong."""
+        return any(self.data.get(name) for name in ("min_return", "max_drawdown", "amount"))
+
+    @property
     def narrows(self) -> bool:
         return self.filters() != Filters()
 

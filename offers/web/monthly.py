@@ -5,6 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from django.utils.dates import MONTHS_3
+from django.utils.text import capfirst
 
 from money.rounding import rounded_yield
 from track_record.models import AccountStatistics
@@ -46,7 +47,7 @@ def _year(year: int, months: dict[int, Decimal]) -> Year:
         growth *= 1 + Fraction(rate)
     total = rounded_yield(growth - 1)
     cells = [
-        Cell(str(MONTHS_3[number]), months.get(number), _shade(months.get(number))) for number in range(1, 13)
+        Cell(capfirst(str(MONTHS_3[number])), months.get(number), _shade(months.get(number))) for number in range(1, 13)
     ]
     return Year(year, cells, total, _shade(total))
 

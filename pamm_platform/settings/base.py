@@ -146,6 +146,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "dispatch-due-rollovers": {"task": "rollover.tasks.dispatch_due_rollovers_task", "schedule": 5.0},
+    "refresh-statistics": {"task": "track_record.tasks.refresh_statistics_task", "schedule": 30.0},
     "tend-transfers": {"task": "rollover.tasks.tend_transfers_task", "schedule": 20.0},
 }
 

@@ -63,6 +63,12 @@ def short_money(amount: Decimal | None, of: InCurrency) -> str:
 
 
 @register.filter
+def whole_money(amount: Decimal | None, of: InCurrency) -> str:
+    """`money` rounded to whole units of the currency, for sizes that only describe; never for what somebody is owed."""
+    return NOTHING if amount is None else f"{_number(amount, 0)}\N{NO-BREAK SPACE}{of.currency}"
+
+
+@register.filter
 def plain_amount(value: Decimal | None, of: InCurrency) -> str:
     """An amount for the value of an input: a point, no grouping, no minus sign of typography."""
     return "" if value is None else format(value.quantize(Decimal(1).scaleb(-of.currency_digits)), "f")
