@@ -235,14 +235,15 @@ def _lock_in_in_words(terms: Terms) -> list[str]:
 
 
 def percent_in_words(rate: Decimal) -> str:
-    """A fraction as a percentage without superfluous zeros: 0.125 is '12.5 %'."""
-    return f"{number_format(format((rate * 100).normalize(), 'f'))} %"
+    """A fraction as a percentage without superfluous zeros: 0.125 is '12.5 %'. Stays on one line."""
+    return f"{number_format(format((rate * 100).normalize(), 'f'))}\N{NARROW NO-BREAK SPACE}%"
 
 
 def amount_in_words(amount: Decimal, account: PammAccount) -> str:
     """An amount with its currency; cents only where there are any."""
     digits = 0 if amount == amount.to_integral_value() else account.currency_digits
-    return f"{number_format(amount, decimal_pos=digits, force_grouping=True)} {account.currency}"
+    figure = number_format(amount, decimal_pos=digits, force_grouping=True)
+    return f"{figure}\N{NO-BREAK SPACE}{account.currency}"
 
 
 def _is_public(offer: Offer) -> bool:

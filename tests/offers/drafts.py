@@ -34,6 +34,11 @@ def tiers(basis: Basis, *rows: tuple[str | None, str], mode: Mode = Mode.WHOLE) 
     )
 
 
+def plain(text: str) -> str:
+    """The text with ordinary spaces for those that keep a figure and its unit together."""
+    return text.replace("\N{NARROW NO-BREAK SPACE}", " ").replace("\N{NO-BREAK SPACE}", " ")
+
+
 @contextmanager
 def refused_as(code: str) -> Iterator[None]:
     """The block is refused with this code."""

@@ -25,7 +25,7 @@ from offers.queries import (
     with_current_terms,
 )
 from offers.services import revise_terms
-from tests.offers.drafts import EXAMPLE_1, EXAMPLE_2, draft, refused_as, tiers
+from tests.offers.drafts import EXAMPLE_1, EXAMPLE_2, draft, plain, refused_as, tiers
 from tests.worlds import AliceBobCharlie, person
 
 
@@ -137,7 +137,7 @@ def test_links_that_are_over_are_not_listed(offer: Offer) -> None:
 
 
 def _words(offer: Offer, **changes: Any) -> str:
-    return " ".join(terms_in_words(draft(**changes).version_of(offer, 1)))
+    return plain(" ".join(terms_in_words(draft(**changes).version_of(offer, 1))))
 
 
 def test_words_of_tiers_say_every_bound_and_rate(offer: Offer) -> None:
