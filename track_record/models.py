@@ -1,5 +1,8 @@
-"""What the public reads about an account's past, kept so that no page computes it from a year of hourly prices."""
+"""What the public reads about an account's past, kept so that no page computes it from a year of hourly
+prices.
+"""
 
+from decimal import Decimal
 from typing import Any
 
 from django.db import models
@@ -19,8 +22,9 @@ class StatisticField(models.DecimalField):  # type: ignore[type-arg]
 class AccountStatistics(TenantModel):
     """The track record of one PAMM account up to one rollover. A cache: it can be dropped and computed again.
 
-    `daily` holds the last price of each day as `[moment, equity, units]`, oldest first, the exact ratio in decimal
-    strings; the latest is the present one. `sequence`, `peak_*` and `daily` let the next refresh read new prices only.
+    `daily` holds the last price of each day as `[moment, equity, units]`, oldest first, the exact ratio in
+    decimal strings; the latest is the present one. `sequence`, `peak_*` and `daily` let the next refresh read
+    new prices only.
     """
 
     account = TenantOneToOneField("accounts.PammAccount", related_name="statistics")
@@ -48,12 +52,20 @@ class AccountStatistics(TenantModel):
     peak_equity = AmountField()
     peak_units = UnitsField()
     daily = models.JSONField(default=list)
-    months = models.JSONField(default=list, help_text="[year, month, rate as a decimal string], oldest first.")
+    months = models.JSONField(
+        default=list, help_text="[year, month, rate as a decimal string], oldest first."
+    )
     sparkline = models.JSONField(default=list, help_text="A few prices as decimal strings, oldest first.")
 
     class Meta:
         verbose_name_plural = "account statistics"
         indexes = [models.Index(fields=["broker", "as_of"], name="track_record_stats_as_of")]
+
+    @property
+    def headline_return(self) -> Decimal | None:
+        """Return of 12 months; of the whole record where that is shorter."""
+        rate: Decimal | None = self.total_return if self.return_12m is None else self.return_12m
+        return rate
 
     def __str__(self) -> str:
         return f"{self.account_id} as of {self.as_of:%Y-%m-%d %H:%M}"

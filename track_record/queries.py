@@ -50,7 +50,9 @@ class Sort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What the reader narrows the leaderboard to. Rates are fractions; `maximum_drawdown` is positive: 0.20 allows 20 %."""
+    """What the reader narrows the leaderboard to. Rates are fractions; `maximum_drawdown` is positive: 0.20
+    allows 20 %.
+    """
 
     search: str = ""
     currency: str = ""
@@ -71,9 +73,7 @@ class LeaderboardRow:
     @property
     def headline_return(self) -> Decimal | None:
         """Return of 12 months; of the whole record where that is shorter."""
-        if self.statistics is None:
-            return None
-        return self.statistics.return_12m if self.has_full_year else self.statistics.total_return
+        return self.statistics.headline_return if self.statistics is not None else None
 
     @property
     def has_full_year(self) -> bool:
@@ -93,15 +93,15 @@ def leaderboard(
 ) -> LeaderboardPage:
     """Offers open to `user`, the best first by `sort`; the same number of queries whatever their number.
 
-    Pages go on from the last row seen, so rows that move meanwhile are not shown twice. A cursor that is none begins
-    at the first page.
+    Pages go on from the last row seen, so rows that move meanwhile are not shown twice. A cursor that is none
+    begins at the first page.
     """
     offers = _ranked(_filtered(offers_open_to(user), filters or Filters()), sort)
     position = _position(cursor)
     if position is not None:
         rank, last_pk = position
         offers = offers.filter(Q(rank__lt=rank) | Q(rank=rank, pk__lt=last_pk))
-    found = list(
+    found: list[Any] = list(
         with_current_terms(offers)
         .select_related("account__manager", "account__statistics")
         .defer("account__statistics__daily", "account__statistics__months")
@@ -136,13 +136,18 @@ class SeriesPoint:
 def price_series(
     account: PammAccount, since: datetime | None = None, max_points: int = CHART_POINTS
 ) -> list[SeriesPoint]:
-    """Prices of the account's present series from `since` on, oldest first: the last of each of `max_points` equal
+    """Prices of the account's present series from `since` on, oldest first: the last of each of `max_points`
+    equal
     stretches of time, so the latest is always among them.
     """
     rows = PriceRow.objects.filter(account=account, series=account.series)
     if account.last_priced_at is None:
         return []
-    begins = since or rows.order_by("sequence").values_list("priced_at", flat=True).first() or account.last_priced_at
+    begins = (
+        since
+        or rows.order_by("sequence").values_list("priced_at", flat=True).first()
+        or account.last_priced_at
+    )
     seconds = max((account.last_priced_at - begins) / timedelta(seconds=1), 1.0)
     stretch = math.ceil(seconds / max_points)
     highest = rows.filter(priced_at__lt=begins).aggregate(highest=Max("price"))["highest"] or Decimal(0)
@@ -169,7 +174,13 @@ class ChartRange(StrEnum):
     @classmethod
     def with_labels(cls) -> list[tuple[str, str]]:
         """Values and what stands on their buttons."""
-        labels = {cls.WEEK: _("1W"), cls.MONTH: _("1M"), cls.QUARTER: _("3M"), cls.YEAR: _("1Y"), cls.ALL: _("All")}
+        labels = {
+            cls.WEEK: _("1W"),
+            cls.MONTH: _("1M"),
+            cls.QUARTER: _("3M"),
+            cls.YEAR: _("1Y"),
+            cls.ALL: _("All"),
+        }
         return [(choice.value, label) for choice, label in labels.items()]
 
     def since(self, latest: datetime) -> datetime | None:
@@ -190,8 +201,8 @@ class ChartRange(StrEnum):
 def get_account_for(user: User | None, public_id: uuid.UUID, link_token: str | None = None) -> PammAccount:
     """The account whose track record this person may read. Raises `NotFound` for everybody else.
 
-    Everybody, where one of its offers is listed; whoever has a valid link to one; who has or had money in it; its
-    manager and the broker's staff.
+    Everybody, where one of its offers is listed; whoever has a valid link to one; who has or had money in it;
+    its manager and the broker's staff.
     """
     account: PammAccount | None = PammAccount.objects.filter(public_id=public_id).first()
     if account is None:
@@ -217,9 +228,10 @@ def _is_listed(account: PammAccount) -> bool:
 
 def _link_opens(token: str, account: PammAccount) -> bool:
     try:
-        return resolve_join_link(token).offer.account_id == account.pk
+        opens: bool = resolve_join_link(token).offer.account_id == account.pk
     except Refusal:
         return False
+    return opens
 
 
 def _filtered(offers: QuerySet[Offer], filters: Filters) -> QuerySet[Offer]:
@@ -242,7 +254,8 @@ def _filtered(offers: QuerySet[Offer], filters: Filters) -> QuerySet[Offer]:
     return offers
 
 
-def _ranked(offers: QuerySet[Offer], sort: Sort) -> QuerySet[Offer]:
+def _ranked(offers: QuerySet[Offer], sort: Sort) -> Any:
+    """The offers with `rank`, the larger the better; lowest where there is nothing to rank by."""
     statistics = "account__statistics__"
     expression: Any = {
         Sort.RETURN: Coalesce(F(f"{statistics}return_12m"), F(f"{statistics}total_return")),
@@ -275,7 +288,11 @@ def _row(offer: Offer) -> LeaderboardRow:
 
 
 def _cursor(offer: Any) -> str:
-    return base64.urlsafe_b64encode(json.dumps([format(offer.rank, "f"), offer.pk]).encode()).decode().rstrip("=")
+    return (
+        base64.urlsafe_b64encode(json.dumps([format(offer.rank, "f"), offer.pk]).encode())
+        .decode()
+        .rstrip("=")
+    )
 
 
 def _position(cursor: str | None) -> tuple[Decimal, int] | None:
@@ -286,7 +303,11 @@ def _position(cursor: str | None) -> tuple[Decimal, int] | None:
         position = Decimal(str(rank)), int(pk)
     except (ValueError, TypeError, binascii.Error, InvalidOperation):
         return None
-    return position if position[0].is_finite() and abs(position[0]) < 10**20 and 0 <= position[1] < 2**63 else None
+    return (
+        position
+        if position[0].is_finite() and abs(position[0]) < 10**20 and 0 <= position[1] < 2**63
+        else None
+    )
 
 
 def _with_drawdown(rows: Sequence[tuple[datetime, Decimal]], highest: Decimal) -> list[SeriesPoint]:

@@ -24,8 +24,8 @@ POINTS_AT_ONCE = 2000
 def refresh_statistics(accounts: Iterable[PammAccount], as_of: datetime | None = None) -> int:
     """Bring the statistics of `accounts` up to their last price at or before `as_of` (default: the latest).
 
-    Reads only prices that came since the last refresh; a new series of units starts a new record. Returns how many
-    accounts have statistics afterwards: one that was never priced has none.
+    Reads only prices that came since the last refresh; a new series of units starts a new record. Returns how
+    many accounts have statistics afterwards: one that was never priced has none.
     """
     chosen = list(accounts)
     zone = ZoneInfo(broker_in_scope().time_zone)
@@ -116,9 +116,19 @@ def _write(row: AccountStatistics, record: Record, zone: tzinfo, sequence: int) 
     row.first_priced_at, row.as_of = record.first_at, record.latest.at
     row.peak_equity, row.peak_units = record.peak.equity, record.peak.units
     for name in (
-        "total_return", "return_1m", "return_3m", "return_12m", "maximum_drawdown", "current_drawdown", "volatility",
-        "sharpe_ratio", "sortino_ratio", "calmar_ratio", "profit_factor", "winning_share",
-    ):  # fmt: skip
+        "total_return",
+        "return_1m",
+        "return_3m",
+        "return_12m",
+        "maximum_drawdown",
+        "current_drawdown",
+        "volatility",
+        "sharpe_ratio",
+        "sortino_ratio",
+        "calmar_ratio",
+        "profit_factor",
+        "winning_share",
+    ):
         setattr(row, name, getattr(told, name))
     row.daily = [
         [point.at.isoformat(), format(point.price.equity, "f"), format(point.price.units, "f")]

@@ -78,7 +78,9 @@ def investment_figures(request: HttpRequest, public_id: uuid.UUID) -> HttpRespon
 def entries_csv(request: HttpRequest) -> StreamingHttpResponse:
     """Every movement of units of the person's investments, as a file; amounts with a point, times in UTC."""
     broker_id, owner_id = current_broker_id(), _person(request).pk
-    response = StreamingHttpResponse(_entry_lines(broker_id, owner_id), content_type="text/csv; charset=utf-8")
+    response = StreamingHttpResponse(
+        _entry_lines(broker_id, owner_id), content_type="text/csv; charset=utf-8"
+    )
     response["Content-Disposition"] = 'attachment; filename="entries.csv"'
     return response
 
@@ -91,7 +93,9 @@ class _Line:
 
 
 def _entry_lines(broker_id: int, owner_id: int) -> Iterator[str]:
-    """Lines of the file. The scope is entered anew for every batch: this runs after the request has left its own."""
+    """Lines of the file. The scope is entered anew for every batch: this runs after the request has left its
+    own.
+    """
     writer = csv.writer(_Line())
     yield writer.writerow(
         ["time", "account", "investment", "kind", "amount", "currency", "units", "price_per_unit", "request"]
@@ -141,7 +145,9 @@ def _portfolio_piece(portfolio: Portfolio) -> dict[str, Any]:
 
 
 def _investment_piece(investment: Investment) -> dict[str, Any]:
-    open_requests = Request.objects.filter(investment=investment, state__in=Request.OPEN_STATES).order_by("id")
+    open_requests = Request.objects.filter(investment=investment, state__in=Request.OPEN_STATES).order_by(
+        "id"
+    )
     is_active = investment.state == Investment.State.ACTIVE
     return {
         "template": "allocation/investment_figures.html",
@@ -153,7 +159,9 @@ def _investment_piece(investment: Investment) -> dict[str, Any]:
             "room": withdrawal_terms(investment) if is_active else None,
             "next_rollover_at": next_rollover_at(),
             "is_active": is_active,
-            "fee_explanation": _("What closing the investment would charge now. Charged at the end of the interval."),
+            "fee_explanation": _(
+                "What closing the investment would charge now. Charged at the end of the interval."
+            ),
         },
         "url": reverse("allocation:investment-figures", args=[investment.public_id]),
         "element_id": "investment-figures",

@@ -1,4 +1,6 @@
-"""A piece of a page that keeps itself up to date: polled with its ETag, sent again only when it reads differently."""
+"""A piece of a page that keeps itself up to date: polled with its ETag, sent again only when it reads
+differently.
+"""
 
 import hashlib
 import json
@@ -11,7 +13,9 @@ from django.utils.cache import patch_cache_control
 POLL_SECONDS = 10
 
 
-def live_piece(request: HttpRequest, template: str, context: dict[str, Any], *, url: str, element_id: str) -> str:
+def live_piece(
+    request: HttpRequest, template: str, context: dict[str, Any], *, url: str, element_id: str
+) -> str:
     """HTML of the piece inside the element that polls `url` for its next version."""
     inner = render_to_string(template, context, request)
     wrapper = {
@@ -24,7 +28,9 @@ def live_piece(request: HttpRequest, template: str, context: dict[str, Any], *, 
     return render_to_string("components/live.html", wrapper)
 
 
-def live_answer(request: HttpRequest, template: str, context: dict[str, Any], *, url: str, element_id: str) -> HttpResponse:
+def live_answer(
+    request: HttpRequest, template: str, context: dict[str, Any], *, url: str, element_id: str
+) -> HttpResponse:
     """Answer to a poll: 304 while the piece reads the same."""
     inner = render_to_string(template, context, request)
     etag = _etag(inner)

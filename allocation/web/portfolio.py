@@ -49,14 +49,20 @@ class Portfolio:
 
 def portfolio_of(user: User) -> Portfolio:
     """Three queries, whatever the number of investments."""
-    shown = with_figures(Investment.objects.filter(owner=user)).select_related(
-        "account__manager", "terms__offer", "interval__opening", "joined", "account__statistics"
-    ).defer("account__statistics__daily", "account__statistics__months")  # fmt: skip
+    shown = (
+        with_figures(Investment.objects.filter(owner=user))
+        .select_related(
+            "account__manager", "terms__offer", "interval__opening", "joined", "account__statistics"
+        )
+        .defer("account__statistics__daily", "account__statistics__months")
+    )
     living = list(shown.filter(state__in=[Investment.State.PENDING, Investment.State.ACTIVE]).order_by("-id"))
     ended = list(shown.filter(state=Investment.State.CLOSED).order_by("-closed_at")[:CLOSED_SHOWN])
     figures = figures_of([*living, *ended])
     open_requests: dict[int, list[Request]] = {}
-    for request in Request.objects.filter(investment__owner=user, state__in=Request.OPEN_STATES).order_by("id"):
+    for request in Request.objects.filter(investment__owner=user, state__in=Request.OPEN_STATES).order_by(
+        "id"
+    ):
         open_requests.setdefault(request.investment_id, []).append(request)
     holdings = [Holding(row, figures[row.pk], open_requests.get(row.pk, [])) for row in living]
     return Portfolio(

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from allocation.models import Investment, UnitEntry
 from fees.models import Charge
@@ -59,20 +60,20 @@ def timeline_of(investment: Investment) -> list[Happening]:
 # Fees have charges, which say more than their unit entries.
 _CHARGED = [kind for kind in UnitEntry.Kind.values if kind.endswith("_fee")]
 
-_ENTRY_WORDS = {
-    UnitEntry.Kind.DEPOSIT: ("plus", lambda: _("Deposit invested")),
-    UnitEntry.Kind.WITHDRAWAL: ("arrow-up", lambda: _("Withdrawal paid")),
-    UnitEntry.Kind.CLOSE: ("check", lambda: _("Investment closed and paid")),
-    UnitEntry.Kind.WIPE_OUT: ("alert-triangle", lambda: _("The account was wiped out")),
+_ENTRIES = {
+    UnitEntry.Kind.DEPOSIT: ("plus", gettext_lazy("Deposit invested")),
+    UnitEntry.Kind.WITHDRAWAL: ("arrow-up", gettext_lazy("Withdrawal paid")),
+    UnitEntry.Kind.CLOSE: ("check", gettext_lazy("Investment closed and paid")),
+    UnitEntry.Kind.WIPE_OUT: ("alert-triangle", gettext_lazy("The account was wiped out")),
 }
 
 
 def _of_entry(entry: UnitEntry, investment: Investment) -> Happening:
     account, point = investment.account, entry.price_point
-    icon, title = _ENTRY_WORDS.get(UnitEntry.Kind(entry.kind), ("history", entry.get_kind_display))
+    icon, title = _ENTRIES.get(UnitEntry.Kind(entry.kind), ("history", entry.get_kind_display()))
     return Happening(
         at=point.priced_at,
-        title=str(title()),
+        title=str(title),
         icon=icon,
         amount=entry.amount,
         steps=[

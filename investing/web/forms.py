@@ -16,13 +16,15 @@ _GROUPED = re.compile(r"\d{1,3}(?:[,\u00a0\u202f' ]\d{3})+(?:\.\d+)?")
 
 
 class MoneyField(forms.DecimalField):
-    """An amount as people type it: `5,000.00` and `5 000` are five thousand. Digits and sign are the services' rules."""
+    """An amount as people type it: `5,000.00` and `5 000` are five thousand. Digits and sign are the
+    services' rules.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         attributes = {"class": "form-control", "inputmode": "decimal", "autocomplete": "off"}
         super().__init__(max_digits=28, widget=forms.TextInput(attrs=attributes), **kwargs)
 
-    def to_python(self, value: Any) -> Decimal | None:
+    def to_python(self, value: Any) -> Any:
         if isinstance(value, str) and _GROUPED.fullmatch(value.strip()):
             value = re.sub(r"[^\d.]", "", value)
         return super().to_python(value)
@@ -39,12 +41,15 @@ class WithdrawalForm(forms.Form):
 
     amount = MoneyField(label=_("Amount you want to receive"))
     close_if_below_minimum = forms.BooleanField(
-        label=_("Close the investment if too little would remain"), required=False,
+        label=_("Close the investment if too little would remain"),
+        required=False,
         widget=forms.CheckboxInput(attrs={"class": "form-check-input"}),
-    )  # fmt: skip
+    )
 
 
-def amount_form(form_class: type[forms.Form], data: Mapping[str, Any] | None, investment: Investment) -> forms.Form:
+def amount_form(
+    form_class: type[forms.Form], data: Mapping[str, Any] | None, investment: Investment
+) -> forms.Form:
     """A form whose amount is described to screen readers by its hint."""
     form = form_class(data)
     form.fields["amount"].widget.attrs["aria-describedby"] = "amount-hint"
@@ -60,7 +65,8 @@ def add_refusal(form: forms.Form, refusal: Refusal) -> None:
 def message_of(refusal: Refusal) -> str:
     """The refusal's message with its amounts written as amounts, without the zeros of their columns."""
     written = {
-        name: _written(value) if isinstance(value, Decimal) else value for name, value in refusal.fields.items()
+        name: _written(value) if isinstance(value, Decimal) else value
+        for name, value in refusal.fields.items()
     }
     return str(refusal.message).format(**written)
 

@@ -28,17 +28,17 @@ from fees.calc.performance import Withdrawal
 from fees.errors import MoreThanAvailable, NothingIsAvailable
 from fees.queries import fee_basis, figures_of
 from fees.services import plan_withdrawal
-from investing.errors import TradingServerUnavailable
 from investing.models import Request
-from investing.queries import get_investment_for, get_request_for, requests_of, waiting_reason, withdrawal_terms
-from investing.services.money_at_server import free_money_of
-from investing.services.requests import (
-    cancel_request,
-    request_close,
-    request_further_deposit,
-    request_withdrawal,
+from investing.queries import (
+    get_investment_for,
+    get_request_for,
+    requests_of,
+    waiting_reason,
+    withdrawal_terms,
 )
+from investing.services import cancel_request, request_close, request_further_deposit, request_withdrawal
 from investing.web.forms import DepositForm, WithdrawalForm, add_refusal, amount_form
+from investing.web.free_money import free_money_if_known
 from investing.web.schedule import next_rollover_at
 
 PAGE_SIZE = 25
@@ -175,7 +175,9 @@ def close_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     form = forms.Form(request.POST if request.method == "POST" else None)
     if form.is_valid():
         try:
-            return _sent(request_close(investment=investment, by=_person(request), idempotency_key=_key(request)))
+            return _sent(
+                request_close(investment=investment, by=_person(request), idempotency_key=_key(request))
+            )
         except Refusal as refusal:
             _show(form, refusal)
     context = _investment_context(investment) | {"form": form, "key": _key(request)}
@@ -200,10 +202,23 @@ class _Line:
 
 
 def _request_lines(broker_id: int, owner_id: int) -> Iterator[str]:
-    """Lines of the file. The scope is entered anew for every batch: this runs after the request has left its own."""
+    """Lines of the file. The scope is entered anew for every batch: this runs after the request has left its
+    own.
+    """
     writer = csv.writer(_Line())
     yield writer.writerow(
-        ["created", "request", "investment", "kind", "amount", "currency", "state", "executed_amount", "fee", "ended"]
+        [
+            "created",
+            "request",
+            "investment",
+            "kind",
+            "amount",
+            "currency",
+            "state",
+            "executed_amount",
+            "fee",
+            "ended",
+        ]
     )
     last = 0
     while True:
@@ -261,7 +276,7 @@ def _deposit_form(request: HttpRequest, investment: Investment, form: forms.Form
         "form": form,
         "key": _key(request),
         "terms": terms,
-        "free_money": _free_money(investment),
+        "free_money": free_money_if_known([investment.personal_account]).get(investment.personal_account_id),
     }
     return render(request, "investing/deposit.html", context, status=422 if form.errors else 200)
 
@@ -272,7 +287,9 @@ def _withdrawal_form(request: HttpRequest, investment: Investment, form: forms.F
 
 
 def _withdrawal_review(request: HttpRequest, investment: Investment, form: forms.Form) -> HttpResponse:
-    """What taking the amount out would cost at the last price; a refusal that is certain already is shown at once."""
+    """What taking the amount out would cost at the last price; a refusal that is certain already is shown at
+    once.
+    """
     context = _investment_context(investment)
     amount: Decimal = form.cleaned_data["amount"]
     room = context["room"]
@@ -312,13 +329,6 @@ def _investment_context(investment: Investment) -> dict[str, Any]:
         "room": withdrawal_terms(investment),
         "next_rollover_at": next_rollover_at(),
     }
-
-
-def _free_money(investment: Investment) -> Decimal | None:
-    try:
-        return free_money_of(investment.personal_account)
-    except TradingServerUnavailable:
-        return None
 
 
 def _show(form: forms.Form, refusal: Refusal) -> None:

@@ -7,5 +7,7 @@ from rollover.models import Schedule
 
 def next_rollover_at() -> datetime | None:
     """The next scheduled rollover of the broker's accounts; None while the schedule is off."""
-    moment: datetime | None = Schedule.objects.filter(is_active=True).values_list("next_at", flat=True).first()
+    moment: datetime | None = (
+        Schedule.objects.filter(is_active=True).values_list("next_at", flat=True).first()
+    )
     return moment

@@ -28,7 +28,7 @@ class FeeExample:
 def fee_examples(
     terms: Terms, capital: Decimal, gross_returns: Sequence[Decimal] = EXAMPLE_RETURNS
 ) -> list[FeeExample]:
-    """Examples for somebody who joins with `capital` (> 0) and moves no money until the first interval ends."""
+    """For somebody who joins with `capital` (> 0) and moves no money until the first interval ends."""
     schedule = Schedule.from_json(terms.performance_schedule)
     digits = terms.offer.account.currency_digits
     return [_example(schedule, capital, gross, digits) for gross in gross_returns]

@@ -12,16 +12,17 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.models import PersonalAccount, User
 from accounts.queries import personal_accounts_of
 from brokers.errors import NotFound, Refusal
 from brokers.identifiers import new_public_id
-from investing.errors import TermsChanged, TradingServerUnavailable
-from investing.services.money_at_server import free_money_of
-from investing.services.requests import request_first_deposit
+from investing.errors import TermsChanged
+from investing.services import request_first_deposit
 from investing.web.forms import add_refusal
+from investing.web.free_money import free_money_if_known
 from investing.web.schedule import next_rollover_at
 from offers.models import Offer, Terms
 from offers.queries import current_terms, get_offer_for, resolve_join_link, terms_in_words
@@ -101,10 +102,16 @@ def join_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 
 
 def _join(
-    request: HttpRequest, offer: Offer, terms: Terms, form: FirstDepositForm, accounts: Sequence[PersonalAccount],
+    request: HttpRequest,
+    offer: Offer,
+    terms: Terms,
+    form: FirstDepositForm,
+    accounts: Sequence[PersonalAccount],
     token: str | None,
-) -> HttpResponse:  # fmt: skip
-    """The reader saw one version of the terms: if there is a newer one, it is shown instead of joining under it."""
+) -> HttpResponse:
+    """The reader saw one version of the terms: if there is a newer one, it is shown instead of joining under
+    it.
+    """
     amount = form.cleaned_data["amount"]
     if request.POST.get("terms") != str(terms.public_id):
         form.add_error(None, str(TermsChanged.message))
@@ -131,17 +138,22 @@ def _join(
 
 
 def _choose(
-    request: HttpRequest, offer: Offer, terms: Terms, form: FirstDepositForm, accounts: Sequence[PersonalAccount],
+    request: HttpRequest,
+    offer: Offer,
+    terms: Terms,
+    form: FirstDepositForm,
+    accounts: Sequence[PersonalAccount],
     token: str | None,
-) -> HttpResponse:  # fmt: skip
+) -> HttpResponse:
     chosen = form["personal_account"].value()
+    free = free_money_if_known(accounts)
     context = {
         "offer": offer,
         "account": offer.account,
         "terms": terms,
         "form": form,
         "choices": [
-            (account, _free_money(account), str(account.public_id) == str(chosen)) for account in accounts
+            (account, free.get(account.pk), str(account.public_id) == str(chosen)) for account in accounts
         ],
         "suggestions": _suggestions(terms),
         "token": token,
@@ -212,43 +224,31 @@ class FigureWithMeaning:
 
 def _figures_with_meaning(statistics: AccountStatistics) -> list[FigureWithMeaning]:
     return [
-        FigureWithMeaning(
-            _("Return since start"), statistics.total_return, "signed",
-            _("Growth of one unit since the first price, before fees. Deposits and withdrawals do not change it."),
-        ),
-        FigureWithMeaning(
-            _("Largest drawdown"), statistics.maximum_drawdown, "signed",
-            _("The deepest fall from a highest price to a later lowest one, over all rollovers."),
-        ),
-        FigureWithMeaning(
-            _("Drawdown now"), statistics.current_drawdown, "signed",
-            _("How far the latest price lies below the highest so far."),
-        ),
-        FigureWithMeaning(
-            _("Volatility"), statistics.volatility, "percent",
-            _("How much daily returns vary, scaled to one year. Higher means a rougher ride."),
-        ),
-        FigureWithMeaning(
-            _("Sharpe ratio"), statistics.sharpe_ratio, "ratio",
-            _("Yearly return per unit of volatility. Above 1 is good, below 0 the account lost money."),
-        ),
-        FigureWithMeaning(
-            _("Sortino ratio"), statistics.sortino_ratio, "ratio",
-            _("Like Sharpe, but only falls count as risk."),
-        ),
-        FigureWithMeaning(
-            _("Calmar ratio"), statistics.calmar_ratio, "ratio",
-            _("Yearly return divided by the largest drawdown."),
-        ),
-        FigureWithMeaning(
-            _("Profit factor"), statistics.profit_factor, "ratio",
-            _("Sum of the daily gains divided by the sum of the daily losses."),
-        ),
-        FigureWithMeaning(
-            _("Winning days"), statistics.winning_share, "percent",
-            _("Share of the days with a change on which the price rose."),
-        ),
-    ]  # fmt: skip
+        FigureWithMeaning(str(label), getattr(statistics, name), kind, str(meaning))
+        for name, kind, label, meaning in _FIGURES
+    ]
+
+
+_FIGURES = (
+    ("total_return", "signed", gettext_lazy("Return since start"),
+     gettext_lazy("Growth of one unit since the first price, before fees. Flows do not change it.")),
+    ("maximum_drawdown", "signed", gettext_lazy("Largest drawdown"),
+     gettext_lazy("The deepest fall from a highest price to a later lowest one, over all rollovers.")),
+    ("current_drawdown", "signed", gettext_lazy("Drawdown now"),
+     gettext_lazy("How far the latest price lies below the highest so far.")),
+    ("volatility", "percent", gettext_lazy("Volatility"),
+     gettext_lazy("How much daily returns vary, scaled to one year. Higher means a rougher ride.")),
+    ("sharpe_ratio", "ratio", gettext_lazy("Sharpe ratio"),
+     gettext_lazy("Yearly return per unit of volatility. Below 0 the account lost money.")),
+    ("sortino_ratio", "ratio", gettext_lazy("Sortino ratio"),
+     gettext_lazy("Like Sharpe, but only falls count as risk.")),
+    ("calmar_ratio", "ratio", gettext_lazy("Calmar ratio"),
+     gettext_lazy("Yearly return divided by the largest drawdown.")),
+    ("profit_factor", "ratio", gettext_lazy("Profit factor"),
+     gettext_lazy("Sum of the daily gains divided by the sum of the daily losses.")),
+    ("winning_share", "percent", gettext_lazy("Winning days"),
+     gettext_lazy("Share of the days with a change on which the price rose.")),
+)  # fmt: skip
 
 
 def _own_share(statistics: AccountStatistics, equity: Decimal) -> Decimal | None:
@@ -268,14 +268,6 @@ def _accounts_for(user: User, offer: Offer) -> list[PersonalAccount]:
 def _first_choice(accounts: Sequence[PersonalAccount], request: HttpRequest) -> dict[str, Any]:
     first = {"personal_account": str(accounts[0].public_id)} if accounts else {}
     return first | {"amount": request.GET.get("amount", "")[:30]}
-
-
-def _free_money(account: PersonalAccount) -> Decimal | None:
-    """What the account could pay now; None where its server does not answer (the service asks again)."""
-    try:
-        return free_money_of(account)
-    except TradingServerUnavailable:
-        return None
 
 
 def _suggestions(terms: Terms) -> list[Decimal]:

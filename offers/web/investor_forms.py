@@ -23,11 +23,16 @@ class LeaderboardForm(forms.Form):
     """Filters and order of the leaderboard. Rates are typed in percent; nothing is required."""
 
     q = forms.CharField(
-        label=_("Search"), required=False, max_length=80,
-        widget=forms.TextInput(attrs={"class": "form-control", "type": "search", "placeholder": _("Offer or manager")}),
-    )  # fmt: skip
+        label=_("Search"),
+        required=False,
+        max_length=80,
+        widget=forms.TextInput(
+            attrs={"class": "form-control", "type": "search", "placeholder": _("Offer or manager")}
+        ),
+    )
     sort = forms.ChoiceField(
-        label=_("Sort by"), required=False,
+        label=_("Sort by"),
+        required=False,
         choices=[
             (Sort.RETURN.value, _("Return, 12 months")),
             (Sort.RETURN_3M.value, _("Return, 3 months")),
@@ -40,7 +45,7 @@ class LeaderboardForm(forms.Form):
             (Sort.MINIMUM.value, _("Lowest minimum")),
         ],
         widget=forms.Select(attrs={"class": "form-select", "data-submits": ""}),
-    )  # fmt: skip
+    )
     currency = forms.ChoiceField(
         label=_("Currency"),
         required=False,
@@ -85,7 +90,9 @@ class LeaderboardForm(forms.Form):
 
 
 class FirstDepositForm(forms.Form):
-    """Which personal account and how much. Checks what can be told without asking anybody: the service decides."""
+    """Which personal account and how much. Checks what can be told without asking anybody: the service
+    decides.
+    """
 
     personal_account = forms.ChoiceField(label=_("Pay from"))
     amount = MoneyField(label=_("Amount"))

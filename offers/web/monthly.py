@@ -47,7 +47,8 @@ def _year(year: int, months: dict[int, Decimal]) -> Year:
         growth *= 1 + Fraction(rate)
     total = rounded_yield(growth - 1)
     cells = [
-        Cell(capfirst(str(MONTHS_3[number])), months.get(number), _shade(months.get(number))) for number in range(1, 13)
+        Cell(capfirst(str(MONTHS_3[number])), months.get(number), _shade(months.get(number)))
+        for number in range(1, 13)
     ]
     return Year(year, cells, total, _shade(total))
 

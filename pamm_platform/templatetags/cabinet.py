@@ -1,4 +1,6 @@
-"""What every page of the cabinet shows around its content: the broker's brand, the theme, the way to other pages."""
+"""What every page of the cabinet shows around its content: the broker's brand, the theme, the way to other
+pages.
+"""
 
 import hashlib
 from dataclasses import dataclass

@@ -1,13 +1,13 @@
 """How pages write figures: money, percentages, units, moments, icons and sparklines.
 
-Amounts are written with exactly the digits of their currency, in the reader's language. A gain or a loss is told by
-sign, symbol and colour together, never by colour alone.
+Amounts are written with exactly the digits of their currency, in the reader's language. A gain or a loss is
+told by sign, symbol and colour together, never by colour alone.
 """
 
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from typing import Protocol
 
 from django import template
@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from money.exact import exact_difference
+from money.rounding import half_even
 
 register = template.Library()
 
@@ -64,14 +65,16 @@ def short_money(amount: Decimal | None, of: InCurrency) -> str:
 
 @register.filter
 def whole_money(amount: Decimal | None, of: InCurrency) -> str:
-    """`money` rounded to whole units of the currency, for sizes that only describe; never for what somebody is owed."""
+    """`money` rounded to whole units of the currency, for sizes that only describe; never for what somebody
+    is owed.
+    """
     return NOTHING if amount is None else f"{_number(amount, 0)}\N{NO-BREAK SPACE}{of.currency}"
 
 
 @register.filter
 def plain_amount(value: Decimal | None, of: InCurrency) -> str:
     """An amount for the value of an input: a point, no grouping, no minus sign of typography."""
-    return "" if value is None else format(value.quantize(Decimal(1).scaleb(-of.currency_digits)), "f")
+    return "" if value is None else format(half_even(value, of.currency_digits), "f")
 
 
 @register.filter
@@ -202,7 +205,9 @@ def sparkline(values: Sequence[Decimal | float | str], label: str = "") -> dict[
     low, high = min(heights), max(heights)
     spread = (high - low) or 1.0
     step = 120 / (len(heights) - 1)
-    points = [f"{index * step:.1f},{34 - (height - low) / spread * 30:.1f}" for index, height in enumerate(heights)]
+    points = [
+        f"{index * step:.1f},{34 - (height - low) / spread * 30:.1f}" for index, height in enumerate(heights)
+    ]
     return {
         "points": " ".join(points),
         "area": f"0,36 {' '.join(points)} 120,36",
@@ -213,19 +218,19 @@ def sparkline(values: Sequence[Decimal | float | str], label: str = "") -> dict[
 
 
 def _number(number: Decimal | int, places: int) -> str:
-    number = Decimal(number)
-    text = number_format(abs(number), decimal_pos=places, use_l10n=True, force_grouping=True)
-    negative = number.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN) < 0
-    return f"{MINUS}{text}" if negative else text
+    # Rounded first: Django's own formatting cuts digits off.
+    rounded = half_even(number, places)
+    text = number_format(abs(rounded), decimal_pos=places, use_l10n=True, force_grouping=True)
+    return f"{MINUS}{text}" if rounded < 0 else text
 
 
-def _signed(number: Decimal, places: int) -> str:
-    rounded = number.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
-    return f"+{_number(rounded, places)}" if rounded > 0 else _number(rounded, places)
+def _signed(number: Decimal | int, places: int) -> str:
+    written = _number(number, places)
+    return f"+{written}" if half_even(number, places) > 0 else written
 
 
 def _percent_points(rate: Decimal | float, places: int) -> Decimal:
-    return (Decimal(rate) * 100).quantize(Decimal(1).scaleb(-int(places)), ROUND_HALF_EVEN)
+    return half_even(Decimal(rate) * 100, int(places))
 
 
 def _time(moment: datetime | None, layout: str) -> SafeString | str:

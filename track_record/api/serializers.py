@@ -8,7 +8,9 @@ from track_record.queries import ChartRange
 class PriceSeriesQuerySerializer(serializers.Serializer):  # type: ignore[type-arg]
     """Parameters of a price series."""
 
-    range = serializers.ChoiceField(choices=[choice.value for choice in ChartRange], default=ChartRange.YEAR.value)
+    range = serializers.ChoiceField(
+        choices=[choice.value for choice in ChartRange], default=ChartRange.YEAR.value
+    )
 
 
 class SeriesPointSerializer(serializers.Serializer):  # type: ignore[type-arg]

@@ -16,7 +16,7 @@ from track_record.queries import ChartRange, get_account_for, price_series
 
 
 class PriceSeriesView(APIView):
-    """Prices of one PAMM account over a range, thinned for a chart. The ETag changes at each rollover only."""
+    """Prices of one PAMM account over a range, thinned for a chart. The ETag changes at rollovers only."""
 
     permission_classes = [AllowAny]
 

@@ -1,8 +1,9 @@
-"""A track record that grows: prices come in once, in order, and what the public reads is told from what was kept.
+"""A track record that grows: prices come in once, in order, and what the public reads is told from what was
+kept.
 
-Kept are the last price of each local day, the highest price and the deepest fall of all prices, not of the daily ones
-alone. Returns over a window and months are told from daily prices; volatility and the ratios built on it from the
-returns between days, 365 to the year, since pools are priced on every day of it.
+Kept are the last price of each local day, the highest price and the deepest fall of all prices, not of the
+daily ones alone. Returns over a window and months are told from daily prices; volatility and the ratios built
+on it from the returns between days, 365 to the year, since pools are priced on every day of it.
 """
 
 from calendar import monthrange
@@ -38,7 +39,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Fractions and ratios, 9 places; None where the record is shorter than the window or too short to tell."""
+    """Fractions and ratios, 9 places; None where the record is shorter than the window or too short."""
 
     total_return: Decimal
     return_1m: Decimal | None
