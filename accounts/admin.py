@@ -35,6 +35,7 @@ from pamm_platform.admin_pages import (
     list_url,
     opened,
     staff_member,
+    words,
 )
 from pamm_platform.admin_site import back_office
 from pamm_platform.templatetags.figures import money
@@ -86,8 +87,8 @@ class PammAccountAdmin(ReadOnlyAdmin):
         "name",
         "description",
         link("manager", _("manager")),
-        "income_account",
-        "server",
+        link("income_account", _("fees are paid to")),
+        words("server", _("trading server")),
         "login",
         "currency",
         "state",
@@ -194,8 +195,8 @@ class PersonalAccountAdmin(ReadOnlyAdmin):
         "login",
         link("user", _("client")),
         "currency",
-        "server",
-        "introduced_by",
+        words("server", _("trading server")),
+        link("introduced_by", _("introduced by")),
         "created_at",
     ]
 

@@ -15,6 +15,7 @@ from pamm_platform.admin_pages import (
     amount,
     figure,
     link,
+    words,
 )
 from pamm_platform.admin_site import back_office
 
@@ -59,7 +60,7 @@ class InvestmentAdmin(ReadOnlyAdmin):
         "public_id",
         link("owner", _("investor")),
         ACCOUNT,
-        "personal_account",
+        link("personal_account", _("personal account")),
         "terms_version",
         "is_own_capital",
         "state",
@@ -71,7 +72,7 @@ class InvestmentAdmin(ReadOnlyAdmin):
         UNITS,
         figure("high_water_mark", _("high-water mark")),
         figure("performance_carried", _("fraction of a fee carried")),
-        "interval",
+        words("interval", _("trading interval")),
         amount("paid_in", _("paid in"), of="account"),
         amount("paid_out", _("paid out"), of="account"),
         amount("fees_paid", _("fees paid"), of="account"),

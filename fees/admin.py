@@ -6,7 +6,14 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from fees.models import Charge
-from pamm_platform.admin_pages import AccountFilter, ReadOnlyAdmin, amount, figure, link, structure
+from pamm_platform.admin_pages import (
+    AccountFilter,
+    ReadOnlyAdmin,
+    amount,
+    figure,
+    link,
+    structure,
+)
 from pamm_platform.admin_site import back_office
 
 AMOUNT = amount("amount", _("amount"))
@@ -34,7 +41,7 @@ class ChargeAdmin(ReadOnlyAdmin):
         "occasion",
         link("account", _("PAMM account")),
         link("investment", _("investment")),
-        "receiver",
+        link("receiver", _("paid to")),
         AMOUNT,
         amount("profit", _("profit it is taken from")),
         figure("mark_before", _("mark before")),

@@ -7,7 +7,13 @@ from django.utils.translation import gettext_lazy as _
 
 from offers.models import Offer, Terms
 from offers.queries import terms_in_words
-from pamm_platform.admin_pages import AccountFilter, ReadOnlyAdmin, amount, link, structure
+from pamm_platform.admin_pages import (
+    AccountFilter,
+    ReadOnlyAdmin,
+    amount,
+    link,
+    structure,
+)
 from pamm_platform.admin_site import back_office
 
 
@@ -66,7 +72,7 @@ class TermsAdmin(ReadOnlyAdmin):
         amount("minimum_remaining", _("smallest remainder"), of="offer.account"),
         "lock_in_days",
         "created_at",
-        "created_by",
+        link("created_by", _("written by")),
     ]
 
     @admin.display(description=_("trading interval"))

@@ -137,7 +137,7 @@ class BackOfficeAdmin(ModelAdmin):
             "opts": self.model._meta,
             "form": form,
             "facts": list(facts),
-            "submit": submit,
+            "submit_label": submit,
             "warning": warning,
             "back": back,
             "hidden": hidden,
@@ -275,7 +275,20 @@ def link(name: str, label: Any) -> Column:
 
     def shown(row: Any) -> Any:
         target = read(row)
-        return None if target is None else format_html('<a href="{}">{}</a>', change_url(target), target)
+        if target is None:
+            return None
+        return format_html('<a class="text-link" href="{}">{}</a>', change_url(target), target)
+
+    return _column(shown, name, label)
+
+
+def words(name: str, label: Any) -> Column:
+    """A column that names a referenced row without a page for everybody. Django would link it by key."""
+    read = attrgetter(name)
+
+    def shown(row: Any) -> Any:
+        target = read(row)
+        return None if target is None else str(target)
 
     return _column(shown, name, label)
 

@@ -17,8 +17,11 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, resolve_url
 from django.template.response import TemplateResponse
+from django.templatetags.static import static
 from django.urls import reverse
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from unfold.settings import CONFIG_DEFAULTS
 from unfold.sites import UnfoldAdminSite
 
@@ -65,6 +68,7 @@ class BackOfficeSite(UnfoldAdminSite):
     """The site behind `/admin/` of every broker."""
 
     index_template = "admin/dashboard.html"
+    index_title = gettext_lazy("Overview")
     enable_nav_sidebar = True
 
     def has_permission(self, request: HttpRequest) -> bool:
@@ -126,36 +130,32 @@ class BackOfficeSite(UnfoldAdminSite):
 
 
 def _tiles(health: BrokerHealth) -> list[dict[str, object]]:
-    def tile(
-        label: str, figure: object, model: str, icon: str, query: str = "", note: str = ""
-    ) -> dict[str, object]:
+    def tile(label: str, figure: object, model: str, query: str, note: str = "") -> dict[str, object]:
         address = reverse(f"admin:{model}_changelist")
-        return {"label": label, "figure": figure, "url": f"{address}{query}", "icon": icon, "note": note}
+        return {"label": label, "figure": figure, "url": f"{address}{query}", "note": note}
 
-    awaiting = health.requests_awaiting_broker + health.requests_awaiting_manager
+    scheduled = health.next_scheduled_at
     return [
         tile(
             _("Last rollover completed"),
             when(health.last_completed_at),
             "rollover_rollover",
-            "sync",
-            note=_("Next at %(moment)s") % {"moment": f"{health.next_scheduled_at:%H:%M}"}
-            if health.next_scheduled_at
+            "",
+            _("Next at %(moment)s") % {"moment": f"{localtime(scheduled):%H:%M}"}
+            if scheduled
             else _("None is scheduled"),
         ),
         tile(
             _("Accounts held"),
             health.held_accounts,
             "accounts_pammaccount",
-            "lock",
             "?is_held__exact=1",
             _("of %(active)d active accounts") % {"active": health.active_accounts},
         ),
         tile(
             _("Requests to approve"),
-            awaiting,
+            health.requests_awaiting_broker + health.requests_awaiting_manager,
             "investing_request",
-            "inbox",
             "?state__exact=pending",
             _("%(ours)d for the broker, %(theirs)d for managers; %(confirmed)d confirmed")
             % {
@@ -168,7 +168,6 @@ def _tiles(health: BrokerHealth) -> list[dict[str, object]]:
             _("Transfers without an answer"),
             health.transfers_unknown,
             "transfers_leg",
-            "help",
             "?state__exact=unknown",
             _("%(open)d operations under way") % {"open": health.transfers_open},
         ),
@@ -176,8 +175,8 @@ def _tiles(health: BrokerHealth) -> list[dict[str, object]]:
             _("Rollovers under way"),
             health.open_rollovers,
             "rollover_rollover",
-            "hourglass",
-            "?state__exact=due",
+            "",
+            _("%(held)d ended because the account was held") % {"held": health.held_rollovers},
         ),
     ]
 
@@ -234,6 +233,11 @@ def _navigation() -> list[tuple[str, list[tuple[str, str]]]]:
 def brand_name(request: HttpRequest) -> str:
     """Name of the broker that was asked."""
     return request.broker.name  # type: ignore[attr-defined]
+
+
+def style_sheet(request: HttpRequest) -> str:
+    """What the audit and the confirmation pages add to unfold's styles."""
+    return static("css/back_office.css")
 
 
 def brand_colours(request: HttpRequest) -> dict[str, dict[str, str]]:

@@ -35,6 +35,7 @@ from pamm_platform.admin_pages import (
     plain,
     staff_member,
     structure,
+    words,
 )
 from pamm_platform.admin_site import back_office
 from rollover.models import CountedDeal, Rollover, Schedule
@@ -119,12 +120,12 @@ class RolloverAdmin(ReadOnlyAdmin):
         link("account", _("PAMM account")),
         "scheduled_for",
         "ordered_at",
-        "ordered_by",
+        link("ordered_by", _("ordered by")),
         "state",
         "attempts",
         "started_at",
         "completed_at",
-        "price_point",
+        words("price_point", _("price point")),
         "reason_code",
         structure("reason", _("what differs, or what it waits for")),
     ]

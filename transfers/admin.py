@@ -5,7 +5,14 @@ from typing import ClassVar
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from pamm_platform.admin_pages import ListOnlyAdmin, ReadOnlyAdmin, ReadOnlyInline, amount, link
+from pamm_platform.admin_pages import (
+    ListOnlyAdmin,
+    ReadOnlyAdmin,
+    ReadOnlyInline,
+    amount,
+    link,
+    words,
+)
 from pamm_platform.admin_site import back_office
 from transfers.models import Leg, Transfer
 
@@ -48,7 +55,7 @@ class TransferAdmin(ReadOnlyAdmin):
         "public_id",
         "purpose",
         "subject",
-        "server",
+        words("server", _("trading server")),
         AMOUNT,
         "state",
         "created_at",

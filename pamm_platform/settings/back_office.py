@@ -7,6 +7,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "pamm_platform.admin_site.brand_name",
     "SITE_SYMBOL": "account_balance",
     "COLORS": "pamm_platform.admin_site.brand_colours",
+    "STYLES": ["pamm_platform.admin_site.style_sheet"],
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
