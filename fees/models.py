@@ -39,7 +39,7 @@ class Charge(HistoryModel):
     amount = AmountField()
     currency = models.CharField(max_length=12)
     currency_digits = models.PositiveSmallIntegerField()
-    profit = AmountField()
+    profit = UnitsField(help_text=_("Above the mark, in money; marks have 12 places."))
     mark_before = UnitsField()
     mark_after = UnitsField()
     carried_before = AccumulatorField()

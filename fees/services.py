@@ -233,6 +233,15 @@ def withdrawal_kind(
 
 def available(investment: Investment, basis: FeeBasis, digits: int) -> performance.Available:
     """What can be taken out of the investment now, net of fees, its minimum remaining amount kept."""
+    if crystallises_whole(investment, basis):
+        return performance.available_after_crystallising_all(
+            value=basis.value,
+            standing=basis.standing,
+            schedule=basis.schedule,
+            digits=digits,
+            early_exit_rate=basis.early_exit_rate,
+            minimum_remaining=minimum_remaining(investment),
+        )
     return performance.available(
         value=basis.value,
         standing=basis.standing,
@@ -245,15 +254,20 @@ def available(investment: Investment, basis: FeeBasis, digits: int) -> performan
     )
 
 
+def crystallises_whole(investment: Investment, basis: FeeBasis) -> bool:
+    """Whether any withdrawal charges all of the profit first: an offer setting of flat schedules."""
+    whole = investment.terms is not None and investment.terms.on_withdrawal == Terms.OnWithdrawal.WHOLE
+    return whole and basis.schedule.basis is Basis.FLAT
+
+
 def minimum_remaining(investment: Investment) -> Decimal:
     return investment.terms.minimum_remaining if investment.terms is not None else ZERO
 
 
 def plan_withdrawal(investment: Investment, net_amount: Decimal, basis: FeeBasis, digits: int) -> Withdrawal:
     """Fees and marks of taking out `net_amount`. Raises `NothingIsAvailable`, `MoreThanAvailable`."""
-    whole = investment.terms is not None and investment.terms.on_withdrawal == Terms.OnWithdrawal.WHOLE
     try:
-        if whole and basis.schedule.basis is Basis.FLAT:
+        if crystallises_whole(investment, basis):
             return performance.withdrawal_after_crystallising_all(
                 net_amount=net_amount,
                 value=basis.value,

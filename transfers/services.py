@@ -8,7 +8,7 @@ that records the outcome.
 
 import time
 import uuid
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -111,12 +111,21 @@ def _leg(planned: Transfer, position: int, end: Endpoint, amount: Decimal) -> Le
     )
 
 
-def advance_transfers(server: TradingServer, gateway: Gateway, transfer_ids: Collection[int]) -> None:
+def advance_transfers(
+    server: TradingServer,
+    gateway: Gateway,
+    transfer_ids: Collection[int],
+    *,
+    keep_claim: Callable[[], None] | None = None,
+) -> None:
     """Take transfers as far as they go now: settle what is unknown, send what is planned, first legs before
     second.
 
     Calls the server outside any transaction; every outcome is committed as it is known. A leg that was
     refused is sent again, except the first leg of a deposit: its refusal ends the transfer.
+
+    `keep_claim` is called before each leg, for callers whose claim on the work runs out unless renewed; what
+    it raises ends the call.
     """
     for position in (1, 2):
         legs = (
@@ -127,6 +136,8 @@ def advance_transfers(server: TradingServer, gateway: Gateway, transfer_ids: Col
             .order_by("id")
         )
         for leg in legs:
+            if keep_claim is not None:
+                keep_claim()
             if leg.state in IN_FLIGHT_STATES and not _settle(server, gateway, leg):
                 continue
             if leg.state in (Leg.State.PLANNED, Leg.State.REFUSED):

@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
                 ('amount', brokers.fields.AmountField(decimal_places=8, max_digits=28)),
                 ('currency', models.CharField(max_length=12)),
                 ('currency_digits', models.PositiveSmallIntegerField()),
-                ('profit', brokers.fields.AmountField(decimal_places=8, max_digits=28)),
+                ('profit', brokers.fields.UnitsField(decimal_places=12, help_text='Above the mark, in money; marks have 12 places.', max_digits=36)),
                 ('mark_before', brokers.fields.UnitsField(decimal_places=12, max_digits=36)),
                 ('mark_after', brokers.fields.UnitsField(decimal_places=12, max_digits=36)),
                 ('carried_before', brokers.fields.AccumulatorField(decimal_places=24, max_digits=52)),

@@ -1,6 +1,6 @@
 """Step 0 of a rollover: from here on nobody can cancel, and the money of deposits is taken into transit."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
 from django.db import transaction
@@ -23,6 +23,8 @@ def collect_requests(
     gateway: Gateway,
     accounts: Collection[PammAccount],
     cutoffs: Mapping[int, datetime],
+    *,
+    keep_claim: Callable[[], None],
 ) -> None:
     """Fix which requests these accounts' rollovers execute, and take the money of their deposits.
 
@@ -38,7 +40,7 @@ def collect_requests(
         ).values_list("collection_id", flat=True)
     )
     if uncollected or transfers:
-        advance_transfers(server, gateway, transfers)
+        advance_transfers(server, gateway, transfers, keep_claim=keep_claim)
         _fail_refused(accounts)
 
 

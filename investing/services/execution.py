@@ -68,7 +68,7 @@ class Execution:
     def carry_out(
         self, due: list[Interval], requests: list[Request], investments: dict[int, Investment]
     ) -> None:
-        """Decide these intervals that end and these requests. `investments`, by key, holds all they are about."""
+        """Decide the intervals that end and the requests; `investments`, by key, holds all they are about."""
         point = self.book.point
         self.charges.crystallise(
             investment

@@ -53,14 +53,14 @@ def claim(rollover_ids: Collection[int], holder: uuid.UUID) -> list[Rollover]:
 
 
 def renew(rollovers: Sequence[Rollover], holder: uuid.UUID) -> None:
-    """Keep what is held for another lease. Raises `ClaimLost` if any was lost."""
-    kept = Rollover.objects.filter(
+    """Keep what is still in hand for another lease. Raises `ClaimLost` where somebody else took one over."""
+    at_work = Rollover.objects.filter(
         pk__in=[rollover.pk for rollover in rollovers],
-        lease_holder=str(holder),
-        lease_until__gt=timezone.now(),
-    ).update(lease_until=_lease_end())
-    if kept != len(rollovers):
+        state__in=(Rollover.State.RUNNING, Rollover.State.SETTLING),
+    )
+    if at_work.exclude(lease_holder__in=(str(holder), "")).exists():
         raise ClaimLost
+    at_work.filter(lease_holder=str(holder)).update(lease_until=_lease_end())
 
 
 def locked(rollover: Rollover, holder: uuid.UUID) -> Rollover:

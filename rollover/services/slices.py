@@ -3,11 +3,13 @@ account.
 """
 
 import logging
+import time
 import uuid
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -63,6 +65,7 @@ class _Slice:
     ) -> None:
         self.server, self.gateway, self.holder, self.broker = server, gateway, holder, broker
         self.rollovers = list(rollovers)
+        self._kept_at = time.monotonic()
 
     def run(self) -> None:
         running = [rollover for rollover in self.rollovers if rollover.state == Rollover.State.RUNNING]
@@ -70,18 +73,24 @@ class _Slice:
         running = self._without(running, logins_in_flight(self.server.pk, self._logins(running)))
         if running:
             self._collect(running)
-            renew(running, self.holder)
+            self._keep()
             readings = read_accounts(
                 self.server, self.gateway, [rollover.account for rollover in running], self.broker
             )
             for rollover in running:
+                self._keep()
                 self._price(rollover, readings.get(rollover.account_id))
         settling = [rollover for rollover in self.rollovers if rollover.state == Rollover.State.SETTLING]
         if settling:
-            renew(settling, self.holder)
             self._send(settling)
-            renew(settling, self.holder)
             self._check(settling)
+
+    def _keep(self) -> None:
+        """Renew the lease on what is in hand, once a good part of it has passed. Raises `ClaimLost`."""
+        if time.monotonic() - self._kept_at < settings.ROLLOVER_LEASE_SECONDS / 4:
+            return
+        renew(self.rollovers, self.holder)
+        self._kept_at = time.monotonic()
 
     def _settle_before(self) -> None:
         """No rollover starts while one of its account's transfers is unknown; what is owed is sent first."""
@@ -90,7 +99,13 @@ class _Slice:
 
     def _collect(self, running: Sequence[Rollover]) -> None:
         cutoffs = {rollover.account_id: self._cutoff(rollover) for rollover in running}
-        collect_requests(self.server, self.gateway, [rollover.account for rollover in running], cutoffs)
+        collect_requests(
+            self.server,
+            self.gateway,
+            [rollover.account for rollover in running],
+            cutoffs,
+            keep_claim=self._keep,
+        )
 
     def _cutoff(self, rollover: Rollover) -> datetime:
         """The latest confirmation this rollover executes: when it was ordered, or its hour less the freeze
@@ -126,7 +141,7 @@ class _Slice:
             .values_list("transfer_id", flat=True)
         )
         if transfers:
-            advance_transfers(self.server, self.gateway, sorted(set(transfers)))
+            advance_transfers(self.server, self.gateway, sorted(set(transfers)), keep_claim=self._keep)
 
     def _check(self, settling: Sequence[Rollover]) -> None:
         """Step 6: the server's balance again, with all that was just moved."""
@@ -134,6 +149,7 @@ class _Slice:
         readings = read_accounts(self.server, self.gateway, accounts, self.broker)
         now = timezone.now()
         for rollover in settling:
+            self._keep()
             reading = readings.get(rollover.account_id)
             with transaction.atomic():
                 held = locked(rollover, self.holder)

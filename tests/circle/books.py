@@ -2,9 +2,12 @@
 test.
 """
 
+from collections import Counter
+from datetime import timedelta
 from decimal import Decimal
 
 from django.db.models import Sum
+from django.utils import timezone
 
 from accounts.models import PammAccount
 from allocation.models import Investment, UnitEntry
@@ -32,5 +35,23 @@ def assert_books_agree(desk: Desk, account: PammAccount) -> None:
     assert account.last_equity == on_server + floating
     assert balance(kinds.IN_TRANSIT, desk.server.public_id, account.currency) == 0
     assert not Leg.objects.exclude(state=Leg.State.APPLIED).filter(login=account.login).exists()
+    assert_each_leg_stands_once_in_the_servers_books(desk, account)
     payables = Posting.objects.filter(account__kind=kinds.PAYABLE).aggregate(sum=Sum("amount"))["sum"]
     assert not payables
+
+
+def assert_each_leg_stands_once_in_the_servers_books(desk: Desk, account: PammAccount) -> None:
+    """Every applied leg of the account's transfers is one deal with its key, ticket and amount; no other has it."""
+    legs = list(Leg.objects.filter(transfer__legs__login=account.login).distinct())
+    logins = {leg.login for leg in legs}
+    now = timezone.now()
+    books = desk.gateway.deals(logins, account.created_at - timedelta(days=1), now + timedelta(days=1))
+    found = Counter(
+        (deal.comment, deal.ticket, deal.login, deal.amount) for deals in books.values() for deal in deals
+    )
+    applied = [leg for leg in legs if leg.state == Leg.State.APPLIED]
+    for leg in applied:
+        assert found[leg.key, leg.ticket, leg.login, leg.amount] == 1
+    keys = Counter(comment for comment, *_ in found.elements())
+    assert all(keys[leg.key] == 1 for leg in applied)
+    assert all(keys[leg.key] == 0 for leg in legs if leg.state == Leg.State.PLANNED and not leg.attempts)

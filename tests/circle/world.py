@@ -217,6 +217,10 @@ class Desk:
         self.sink(account)
         self.flatten(account)
 
+    def age_ticks(self, *, seconds: int) -> None:
+        """Make the index's last price an old one."""
+        self.simulator.set_tick(INDEX, INDEX_PRICE, INDEX_PRICE, age_seconds=seconds)
+
     def expire_answers(self) -> None:
         """Let the time pass after which a balance operation without an answer may be sent again."""
         Leg.objects.filter(state=Leg.State.UNKNOWN).update(retry_at=timezone.now())

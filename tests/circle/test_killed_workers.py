@@ -1,0 +1,166 @@
+"""A Celery worker killed in the middle of a rollover: all is executed once, and the ledger equals the server."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from allocation.models import Investment, UnitEntry
+from investing.models import Request
+from pamm_platform.embedded import Services
+from rollover.models import Rollover
+from rollover.services import dispatch_due_rollovers, order_rollover
+from rollover.tasks import roll_over_task
+from tests.circle.books import assert_books_agree
+from tests.circle.world import Desk, terms
+from transfers.models import Leg
+
+ROOT = Path(__file__).resolve().parents[2]
+KILLS = 10
+PATIENCE = 90.0
+
+
+class Worker:
+    """A Celery worker in a session of its own, so that SIGKILL takes its children too."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log.open("ab")
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "celery", "-A", "pamm_platform", "worker", "--loglevel", "INFO"),
+                *("--pool", "prefork", "--concurrency", "2", "--without-gossip", "--without-mingle"),
+            ],
+            cwd=ROOT,
+            env={**os.environ, "DJANGO_SETTINGS_MODULE": "pamm_platform.settings.test"},
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def kill(self) -> None:
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._log.close()
+
+
+@pytest.fixture
+def worker_log(tmp_path: Path) -> Path:
+    return tmp_path / "worker.log"
+
+
+@pytest.fixture
+def own_queue(services: Services, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A Redis database that no other test's worker listens on."""
+    from django.conf import settings
+
+    from pamm_platform.celery import app
+
+    url = services.redis.url.rsplit("/", 1)[0] + "/9"
+    monkeypatch.setenv("REDIS_URL", url)
+    monkeypatch.setattr(settings, "CELERY_BROKER_URL", url)
+    before = app.conf.broker_url
+    app.conf.broker_url = url
+    yield
+    app.conf.broker_url = before
+
+
+def twenty_requests(desk: Desk, number: int) -> tuple[list[Investment], list[Request]]:
+    """An account with ten investors who leave in part or whole, or add, and ten who join, all confirmed."""
+    account = desk.pamm_account(desk.client(f"manager{number}", "10000"), "1000.00", name=f"Pool {number}")
+    offer = desk.offer(account, terms((None, "0.20")))
+    staying = [desk.invest(desk.client(f"old{number}x{i}", "1000"), offer, "300.00") for i in range(10)]
+    desk.roll(account)
+    desk.bring_price_to(account, Decimal("1.10"))
+    for index, investment in enumerate(staying):
+        investment.refresh_from_db()
+        if index < 4:
+            desk.withdraw(investment, "50.00")
+        else:
+            desk.close(investment)
+    joining = [desk.invest(desk.client(f"new{number}x{i}", "1000"), offer, "200.00") for i in range(10)]
+    requests = list(Request.objects.filter(account=account, state=Request.State.CONFIRMED))
+    assert len(requests) == 20
+    return [*staying, *joining], requests
+
+
+def until_completed(desk: Desk, rollover: Rollover, log: Path) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        for slice_ in dispatch_due_rollovers():
+            roll_over_task.delay(desk.broker.pk, slice_)
+        rollover.refresh_from_db()
+        if rollover.state == Rollover.State.COMPLETED:
+            return
+        time.sleep(0.25)
+    pytest.fail(f"{rollover.state} {rollover.reason_code}\n{log.read_text()[-4000:]}")
+
+
+def test_worker_killed_ten_times_at_random_executes_every_request_once(
+    desk: Desk, own_queue: None, worker_log: Path
+) -> None:
+    moments = random.Random(20261120)
+    worker = Worker(worker_log)
+    interrupted = 0
+    try:
+        for number in range(KILLS):
+            investments, requests = twenty_requests(desk, number)
+            account = investments[0].account
+            (rollover,) = order_rollover(accounts=[account], by=desk.dealer)
+            for slice_ in dispatch_due_rollovers():
+                roll_over_task.delay(desk.broker.pk, slice_)
+            wait_until_begun(rollover)
+            time.sleep(moments.uniform(0, 0.9))
+            worker.kill()
+            rollover.refresh_from_db()
+            interrupted += rollover.state != Rollover.State.COMPLETED
+            worker = Worker(worker_log)
+            Rollover.objects.filter(pk=rollover.pk).update(dispatched_at=None)
+            until_completed(desk, rollover, worker_log)
+            settle_rest(desk, account)
+            assert_every_request_once(requests)
+            assert_books_agree(desk, account)
+    finally:
+        worker.kill()
+    print(f"{interrupted} of {KILLS} kills hit an unfinished rollover")
+    assert interrupted >= KILLS // 2
+
+
+def wait_until_begun(rollover: Rollover) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        rollover.refresh_from_db()
+        if rollover.state != Rollover.State.DUE:
+            return
+        time.sleep(0.01)
+    pytest.fail("no worker took the rollover")
+
+
+def settle_rest(desk: Desk, account: object) -> None:
+    """What the completed rollover left for later: requests whose collection was not known in time."""
+    for _ in range(3):
+        if (
+            not Leg.objects.exclude(state=Leg.State.APPLIED).exists()
+            and not Request.objects.filter(state__in=Request.OPEN_STATES).exists()
+        ):
+            return
+        desk.expire_answers()
+        desk.roll(account)  # type: ignore[arg-type]
+
+
+def assert_every_request_once(requests: list[Request]) -> None:
+    for request in requests:
+        request.refresh_from_db()
+        assert request.state == Request.State.EXECUTED, (request, request.reason_code, request.reason_note)
+        kind = {
+            Request.Kind.DEPOSIT: UnitEntry.Kind.DEPOSIT,
+            Request.Kind.WITHDRAWAL: UnitEntry.Kind.WITHDRAWAL,
+            Request.Kind.CLOSE: UnitEntry.Kind.CLOSE,
+        }[Request.Kind(request.kind)]
+        assert UnitEntry.objects.filter(source=request.public_id, kind=kind).count() == 1
