@@ -1,0 +1,267 @@
+"""The brokers of the demo with their people, accounts and offers, before anything happened.
+
+Rows of many apps written in bulk: their services would hash every password, ask the trading server that is not running,
+and date everything today.
+"""
+
+import base64
+import hashlib
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from allauth.account.models import EmailAddress
+from allauth.mfa.totp.internal.auth import TOTP
+from django.contrib.auth.hashers import make_password
+
+from accounts.models import HouseAccount, Manager, Membership, PammAccount, PersonalAccount, Role, User
+from brokers.models import Broker
+from brokers.services import add_broker
+from demo.identifiers import PastIdentifiers
+from demo.plans import Stake
+from demo.scenario import (
+    CURRENCY_DIGITS,
+    PASSWORD,
+    SERVER_TIME_ZONE,
+    TRADING_PASSWORD,
+    AccountPlan,
+    BrokerPlan,
+    Person,
+)
+from offers.models import Offer, Terms
+from offers.services import TermsDraft, check_terms, create_join_link
+from rollover.models import Schedule
+from trading.models import TradingGroup, TradingServer
+from trading.simulator.history import PastAccount
+
+_WITHOUT_DECOMPOSITION = str.maketrans({"\u0131": "i", "\u00f8": "o", "\u0142": "l"})
+_FIRST_PAMM, _FIRST_HOUSE = 50_000, 90_000
+_HOUSE_FLOAT = {"USD": Decimal(10_000), "EUR": Decimal(10_000), "JPY": Decimal(1_000_000)}
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where the broker's pages and its trading server are reached, and by which credentials."""
+
+    hosts: tuple[str, ...]
+    trading_port: int
+    manager_password: str
+    certificate: str
+
+
+@dataclass
+class Cast:
+    """One broker at the beginning of its history. Lists are in the order of the plan's."""
+
+    plan: BrokerPlan
+    broker: Broker
+    server: TradingServer
+    dealer: User
+    managers: list[Manager] = field(default_factory=list)
+    clients: list[User] = field(default_factory=list)
+    personal: dict[tuple[int, str], PersonalAccount] = field(default_factory=dict)
+    houses: list[HouseAccount] = field(default_factory=list)
+    accounts: list[PammAccount] = field(default_factory=list)
+    terms: list[list[Terms]] = field(default_factory=list)
+    accounts_at_server: list[PastAccount] = field(default_factory=list)
+
+    def personal_account(self, user: User, currency: str) -> PersonalAccount:
+        return self.personal[user.pk, currency]
+
+    def opening_balance(self, house: HouseAccount) -> Decimal:
+        return _HOUSE_FLOAT[house.currency]
+
+
+def add_demo_broker(plan: BrokerPlan, site: Site) -> Broker:
+    return add_broker(
+        slug=plan.slug, name=plan.name, hosts=site.hosts, time_zone=plan.time_zone, colour=plan.colour
+    )
+
+
+def engage(
+    plan: BrokerPlan,
+    broker: Broker,
+    site: Site,
+    stakes: list[list[Stake]],
+    births: list[datetime],
+    identifiers: PastIdentifiers,
+) -> Cast:
+    """Write people, accounts and offers of the broker in scope. `births`: when each PAMM account was opened."""
+    server = TradingServer.objects.create(
+        name="Demo server", host="127.0.0.1", port=site.trading_port, manager_login=plan.manager_login,
+        manager_password=site.manager_password, ca_certificate=site.certificate, time_zone=SERVER_TIME_ZONE,
+    )  # fmt: skip
+    since = min(births) - timedelta(days=7)
+    staff = _staff(plan, since)
+    cast = Cast(plan, broker, server, staff["dealer"])
+    groups = _groups(server)
+    agent = _users(plan, [plan.agent], since, Role.AGENT)[0]
+    cast.clients = _users(plan, plan.clients, since, Role.INVESTOR)
+    leaders = _users(plan, [made.person for made in plan.managers], since, Role.INVESTOR, Role.MANAGER)
+    cast.managers = Manager.objects.bulk_create(
+        Manager(
+            user=user, display_name=made.display_name, biography=made.biography, created_at=since,
+            public_id=identifiers.at(since),
+        )
+        for user, made in zip(leaders, plan.managers, strict=True)
+    )  # fmt: skip
+    _open_personal_accounts(cast, leaders, agent, stakes, since, identifiers)
+    _open_house_accounts(cast, groups, since, identifiers)
+    for number, (account, birth) in enumerate(zip(plan.accounts, births, strict=True)):
+        _open_pamm_account(cast, account, number, birth, identifiers)
+    return cast
+
+
+def schedule_rollovers(first_at: datetime) -> None:
+    """Every minute from `first_at` on, for the broker in scope."""
+    Schedule.objects.create(every_minutes=1, next_at=first_at)
+
+
+def email_of(person: Person, slug: str) -> str:
+    letters = unicodedata.normalize("NFKD", f"{person.first_name}.{person.last_name}".translate(_WITHOUT_DECOMPOSITION))
+    return "".join(letter for letter in letters.lower() if letter.isascii() and (letter.isalnum() or letter == ".")) + (
+        f"@{slug}.example"
+    )
+
+
+def totp_secret(email: str) -> str:
+    """The same at every load, so that an authenticator enrolled once goes on working after `make demo-reset`."""
+    return base64.b32encode(hashlib.sha256(f"pamm demo {email}".encode()).digest()[:20]).decode()
+
+
+def _staff(plan: BrokerPlan, since: datetime) -> Mapping[str, User]:
+    staff = {}
+    for role, person in plan.staff.items():
+        email = f"{role}@{plan.slug}.example"
+        staff[role] = _users(plan, [person], since, Role(role), email=email)[0]
+        TOTP.activate(staff[role], totp_secret(email))
+    return staff
+
+
+_hash: list[str] = []
+
+
+def _users(
+    plan: BrokerPlan, people: tuple[Person, ...] | list[Person], since: datetime, *roles: Role, email: str = ""
+) -> list[User]:
+    users: list[User] = User.objects.bulk_create(
+        User(
+            email=email or email_of(person, plan.slug), first_name=person.first_name, last_name=person.last_name,
+            password=_password_hash(), date_joined=since,
+        )
+        for person in people
+    )  # fmt: skip
+    Membership.objects.bulk_create(Membership(user=user, role=role) for user in users for role in roles)
+    EmailAddress.objects.bulk_create(
+        EmailAddress(user=user, email=user.email, verified=True, primary=True) for user in users
+    )
+    return users
+
+
+def _password_hash() -> str:
+    # One hash for all: the hasher is slow on purpose.
+    if not _hash:
+        _hash.append(make_password(PASSWORD))
+    return _hash[0]
+
+
+def _groups(server: TradingServer) -> dict[tuple[str, str], TradingGroup]:
+    groups = TradingGroup.objects.bulk_create(
+        TradingGroup(
+            server=server, name=f"{purpose}\\{currency}", purpose=purpose, currency=currency, currency_digits=digits
+        )
+        for purpose in TradingGroup.Purpose.values
+        for currency, digits in CURRENCY_DIGITS.items()
+    )
+    return {(group.purpose, group.currency): group for group in groups}
+
+
+def _open_personal_accounts(
+    cast: Cast, leaders: list[User], agent: User, stakes: list[list[Stake]], since: datetime, ids: PastIdentifiers
+) -> None:
+    """For each client an account in the currencies of his stakes and at least one in dollars; so for each manager."""
+    wanted: dict[tuple[int, str], User] = {}
+    for user in cast.clients + leaders:
+        wanted[user.pk, "USD"] = user
+    for account, made in zip(cast.plan.accounts, stakes, strict=True):
+        wanted[leaders[account.manager].pk, account.currency] = leaders[account.manager]
+        for stake in made:
+            wanted[cast.clients[stake.client].pk, account.currency] = cast.clients[stake.client]
+    introduced = {user.pk for user in cast.clients[:8]}
+    rows = PersonalAccount.objects.bulk_create(
+        PersonalAccount(
+            user=user, server=cast.server, login=cast.plan.logins_from + number, currency=currency,
+            currency_digits=CURRENCY_DIGITS[currency], created_at=since, public_id=ids.at(since),
+            introduced_by=agent if user.pk in introduced else None,
+        )
+        for number, ((_, currency), user) in enumerate(sorted(wanted.items(), key=lambda item: item[0]), start=1)
+    )  # fmt: skip
+    for row in rows:
+        cast.personal[row.user_id, row.currency] = row
+        _at_server(cast, row.login, f"personal\\{row.currency}", row.user.full_name, since)
+
+
+def _open_house_accounts(
+    cast: Cast, groups: Mapping[tuple[str, str], TradingGroup], since: datetime, ids: PastIdentifiers
+) -> None:
+    wanted = [(purpose, currency) for currency in CURRENCY_DIGITS for purpose in HouseAccount.Purpose]
+    cast.houses = HouseAccount.objects.bulk_create(
+        HouseAccount(
+            server=cast.server, login=cast.plan.logins_from + _FIRST_HOUSE + number, purpose=purpose, created_at=since,
+            currency=currency, currency_digits=CURRENCY_DIGITS[currency], public_id=ids.at(since),
+        )
+        for number, (purpose, currency) in enumerate(wanted, start=1)
+    )  # fmt: skip
+    for house in cast.houses:
+        group = groups[TradingGroup.Purpose.HOUSE, house.currency]
+        _at_server(cast, house.login, group.name, f"{cast.plan.name} {house.purpose}", since)
+
+
+def _open_pamm_account(
+    cast: Cast, plan: AccountPlan, number: int, birth: datetime, identifiers: PastIdentifiers
+) -> None:
+    manager = cast.managers[plan.manager]
+    account: PammAccount = PammAccount.objects.create(
+        manager=manager, income_account=cast.personal_account(manager.user, plan.currency), server=cast.server,
+        login=cast.plan.logins_from + _FIRST_PAMM + number + 1, currency=plan.currency, name=plan.name,
+        currency_digits=CURRENCY_DIGITS[plan.currency], description=plan.description, disclosure=plan.disclosure,
+        minimum_own_capital=plan.own_capital / 2, opening_key=f"demo-{number + 1}", created_at=birth,
+        state=PammAccount.State.ACTIVE, public_id=identifiers.at(birth),
+    )  # fmt: skip
+    # Defaults are whole numbers until they have been read back.
+    account.refresh_from_db(
+        fields=[
+            "units", "last_equity", "last_price_equity", "last_price_units", "last_balance", "last_floating",
+            "rounding_carried",
+        ]
+    )  # fmt: skip
+    cast.accounts.append(account)
+    _at_server(cast, account.login or 0, f"pamm\\{plan.currency}", plan.name, birth)
+    versions = []
+    for made in plan.offers:
+        offer = Offer.objects.create(
+            account=account, name=made.name, description=made.description, visibility=made.visibility,
+            approval=made.approval, state=Offer.State.OPEN, created_at=birth, public_id=identifiers.at(birth),
+        )  # fmt: skip
+        draft = TermsDraft(
+            schedule=made.schedule, minimum_first=made.minimum, minimum_further=made.minimum / 5,
+            minimum_remaining=made.minimum / 5, interval_unit=made.interval_unit,
+            interval_count=made.interval_count, interval_anchor=made.interval_anchor,
+            lock_in_days=made.lock_in_days, early_exit_rate=made.early_exit_rate,
+        )  # fmt: skip
+        check_terms(draft, account)
+        terms = draft.version_of(offer, 1, manager.user)
+        terms.created_at, terms.public_id = birth, identifiers.at(birth)
+        terms.save()
+        if made.visibility is Offer.Visibility.LINK:
+            create_join_link(offer=offer, by=manager.user)
+        versions.append(terms)
+    cast.terms.append(versions)
+
+
+def _at_server(cast: Cast, login: int, group: str, name: str, since: datetime) -> None:
+    cast.accounts_at_server.append(
+        PastAccount(login, group, name, since, TRADING_PASSWORD, f"{TRADING_PASSWORD}-look")
+    )
