@@ -5,6 +5,7 @@ other connections or other processes: a clone of its own, dropped afterwards. Bo
 role.
 """
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,28 +13,34 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import redis
 from django.conf import settings
 from django.core.cache import caches
 from django.db import connections
 from pytest_django.plugin import DjangoDbBlocker
 
+from pamm_platform.celery import app as celery
+from pamm_platform.demo.supervisor import Supervisor
 from pamm_platform.embedded import Services, running_services
 from tests.databases import REPOSITORY, TestDatabases
 from tools.chromium import chromium
 
+# Redis has sixteen databases; 0 and 9 are taken by name.
+QUEUES = [number for number in range(1, 16) if number != 9]
 RUN_FOLDER = Path(os.environ.get("TEST_RUN_DIR", REPOSITORY / ".run" / "test"))
 
 
 @pytest.fixture(scope="session")
 def services() -> Iterator[Services]:
     """Embedded PostgreSQL and Redis, shared by all workers and stopped by the last one to finish."""
-    with running_services(RUN_FOLDER, throwaway=True) as running:
-        os.environ["REDIS_URL"] = running.redis.url
-        settings.REDIS_URL = running.redis.url
-        settings.CELERY_BROKER_URL = running.redis.url
+    with running_services(RUN_FOLDER, throwaway=True) as running, _own_queue(running) as redis_url:
+        os.environ["REDIS_URL"] = redis_url
+        settings.REDIS_URL = redis_url
+        settings.CELERY_BROKER_URL = redis_url
+        celery.conf.broker_url = redis_url
         for alias, cache in settings.CACHES.items():
             if "Redis" in cache["BACKEND"]:
-                cache["LOCATION"] = running.redis.url
+                cache["LOCATION"] = redis_url
             # Whoever used the cache while tests were collected holds one with the old address.
             with suppress(AttributeError):
                 del caches[alias]
@@ -85,9 +92,37 @@ def committed_db(
 
 
 @pytest.fixture
+def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
+    """Starts real processes, which inherit the test's database and queue, and ends them after the test.
+
+    `pamm_platform.demo.programs` has web, worker and beat.
+    """
+    made = Supervisor(tmp_path / "processes", REPOSITORY)
+    yield made
+    made.stop_all()
+
+
+@pytest.fixture
 def transactional_db() -> NoReturn:
     """pytest-django's flushes every table, which the application role may not and nothing should."""
     pytest.fail("use the fixture committed_db instead of transactional_db or django_db(transaction=True)")
+
+
+@contextmanager
+def _own_queue(running: Services) -> Iterator[str]:
+    """A numbered Redis database nobody else uses: a worker must not take another run's messages."""
+    for number in QUEUES:
+        with (running.run_folder / f"queue-{number}.lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            url = f"{running.redis.url.rpartition('/')[0]}/{number}"
+            with redis.Redis.from_url(url) as client:
+                client.flushdb()
+            yield url
+            return
+    pytest.exit(f"all {len(QUEUES)} queues are in use: too many test runs at once", returncode=1)
 
 
 @contextmanager

@@ -8,25 +8,21 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from pamm_platform.demo.ports import choose_ports, loopback_addresses
+from pamm_platform.demo import programs
+from pamm_platform.demo.ports import choose_ports
 from pamm_platform.demo.supervisor import Program, ProgramFailed, Supervisor
 from pamm_platform.embedded import Services, running_services, stop_services
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 FOLDER = REPOSITORY / ".run" / "demo"
 SETTINGS = "pamm_platform.settings.demo"
-WEB_WORKERS = 2
-CELERY_WORKERS = 2
 
 
 class Stopped(BaseException):
@@ -101,7 +97,7 @@ def start(supervisor: Supervisor, services: Services, ports: dict[str, int], say
     supervisor.run(Program("load-demo", [*manage, "load_demo"], loader_environment), on_line=say)
 
     say("starting the simulated trading server, web, worker, beat and the trading robot")
-    for program in programs(environment, ports):
+    for program in kept_up(environment, ports):
         supervisor.start(program)
 
     say("ready")
@@ -109,45 +105,16 @@ def start(supervisor: Supervisor, services: Services, ports: dict[str, int], say
     print("Ctrl-C ends the demo. Logs are in .run/demo/logs.", flush=True)
 
 
-def programs(environment: dict[str, str], ports: dict[str, int]) -> list[Program]:
+def kept_up(environment: dict[str, str], ports: dict[str, int]) -> list[Program]:
     """What stays up, in the order of starting; it is ended in the opposite order."""
-    python = sys.executable
-    celery = [python, "-m", "celery", "--app=pamm_platform"]
-    simulator = [
-        python,
-        "-m",
-        "trading.simulator",
-        f"--data-dir={environment['SIMULATOR_FOLDER']}",
-        f"--port={ports['DEMO_TRADING_PORT']}",
-    ]
     # One port for `*.localhost`, and one per broker for programs that do not resolve that.
     web_ports = [ports[name] for name in ("DEMO_PORT", "DEMO_ALPHA_PORT", "DEMO_BETA_PORT")]
-    addresses = [f"[{address}]" if ":" in address else address for _, address in loopback_addresses()]
-    web = [
-        python,
-        "-m",
-        "gunicorn",
-        "pamm_platform.wsgi",
-        f"--workers={WEB_WORKERS}",
-        "--log-level=warning",
-        *(f"--bind={address}:{port}" for address in addresses for port in web_ports),
-    ]
-    worker = [
-        *celery,
-        "worker",
-        f"--concurrency={CELERY_WORKERS}",
-        "--without-gossip",
-        "--without-mingle",
-        "--loglevel=WARNING",
-    ]
-    beat = [*celery, "beat", f"--schedule={FOLDER / 'beat-schedule'}", "--pidfile=", "--loglevel=WARNING"]
-    trading_port = ports["DEMO_TRADING_PORT"]
     return [
-        Program("simulator", simulator, environment, is_ready=lambda: _listens(trading_port)),
-        Program("web", web, environment, is_ready=lambda: _answers(web_ports[0])),
-        Program("worker", worker, environment),
-        Program("beat", beat, environment),
-        Program("robot", [python, "manage.py", "demo_robot"], environment),
+        programs.simulator(environment, FOLDER / "simulator", ports["DEMO_TRADING_PORT"]),
+        programs.web(environment, web_ports),
+        programs.worker(environment),
+        programs.beat(environment, FOLDER / "beat-schedule"),
+        Program("robot", [sys.executable, "manage.py", "demo_robot"], environment),
     ]
 
 
@@ -194,22 +161,6 @@ def _all_ended(supervisor: Supervisor, say: Progress) -> Iterator[None]:
 
 def _stop(number: int, frame: FrameType | None) -> None:
     raise Stopped
-
-
-def _answers(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
-        return False
-
-
-def _listens(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
-    except OSError:
-        return False
 
 
 if __name__ == "__main__":

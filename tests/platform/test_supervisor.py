@@ -3,10 +3,10 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -25,13 +25,6 @@ FAMILY = (
     "    os.rename(sys.argv[1] + '.part', sys.argv[1])\n"
     "while True: time.sleep(1)\n"
 )
-
-
-@pytest.fixture
-def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
-    made = Supervisor(tmp_path / "run", REPOSITORY)
-    yield made
-    made.stop_all()
 
 
 def family(tmp_path: Path, name: str = "family") -> Program:
@@ -73,7 +66,7 @@ def test_programs_of_a_killed_supervisor_are_cleared(tmp_path: Path) -> None:
         "from tests.platform.test_supervisor import family\n"
         "from pamm_platform.demo.supervisor import Supervisor\n"
         "folder = Path(sys.argv[1])\n"
-        "Supervisor(folder / 'run', folder).start(family(folder))\n"
+        "Supervisor(folder / 'processes', folder).start(family(folder))\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     killed = subprocess.run([sys.executable, "-c", program, str(tmp_path)], cwd=REPOSITORY, check=False)
@@ -82,7 +75,7 @@ def test_programs_of_a_killed_supervisor_are_cleared(tmp_path: Path) -> None:
     os.kill(leader, signal.SIGKILL)  # even without its leader the child is found
     assert psutil.pid_exists(child)
 
-    assert Supervisor(tmp_path / "run", REPOSITORY).clear_left_overs() == ["family"]
+    assert Supervisor(tmp_path / "processes", REPOSITORY).clear_left_overs() == ["family"]
 
     assert is_gone(child)
 
@@ -90,9 +83,9 @@ def test_programs_of_a_killed_supervisor_are_cleared(tmp_path: Path) -> None:
 def test_recycled_pid_of_a_left_over_is_not_touched(tmp_path: Path) -> None:
     stranger = subprocess.Popen(["sleep", "60"], start_new_session=True)
     try:
-        supervisor = Supervisor(tmp_path / "run", REPOSITORY)
+        supervisor = Supervisor(tmp_path / "processes", REPOSITORY)
         record = {"pid": stranger.pid, "started_at": psutil.Process(stranger.pid).create_time() - 3600}
-        (tmp_path / "run/pids/web.json").write_text(json.dumps(record))
+        (tmp_path / "processes/pids/web.json").write_text(json.dumps(record))
         assert supervisor.clear_left_overs() == []
         assert stranger.poll() is None
     finally:
@@ -128,8 +121,6 @@ def test_program_that_ends_before_it_is_ready_fails_with_its_log(supervisor: Sup
 
 
 def test_port_taken_by_somebody_is_stepped_over_and_kept_next_time(tmp_path: Path) -> None:
-    import socket
-
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
