@@ -37,7 +37,7 @@ def services() -> Iterator[Services]:
         os.environ["REDIS_URL"] = redis_url
         settings.REDIS_URL = redis_url
         settings.CELERY_BROKER_URL = redis_url
-        celery.conf.broker_url = redis_url
+        celery.conf.update(broker_url=redis_url)
         for alias, cache in settings.CACHES.items():
             if "Redis" in cache["BACKEND"]:
                 cache["LOCATION"] = redis_url
