@@ -41,7 +41,7 @@ def assert_books_agree(desk: Desk, account: PammAccount) -> None:
 
 
 def assert_each_leg_stands_once_in_the_servers_books(desk: Desk, account: PammAccount) -> None:
-    """Every applied leg of the account's transfers is one deal with its key, ticket and amount; no other has it."""
+    """Every applied leg is one deal with its key, ticket and amount; no other deal has the key."""
     legs = list(Leg.objects.filter(transfer__legs__login=account.login).distinct())
     logins = {leg.login for leg in legs}
     now = timezone.now()

@@ -1,4 +1,4 @@
-"""A Celery worker killed in the middle of a rollover: all is executed once, and the ledger equals the server."""
+"""A Celery worker killed in mid-rollover: everything is executed once, and the ledger equals the server."""
 
 import os
 import random
