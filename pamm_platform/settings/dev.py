@@ -20,5 +20,4 @@ CACHES = {
         "KEY_FUNCTION": "brokers.caches.scoped_key",
     }
 }
-INSTALLED_APPS = [*INSTALLED_APPS, "demo"]  # noqa: F405
 EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
