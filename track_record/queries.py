@@ -102,10 +102,9 @@ def leaderboard(
         rank, last_pk = position
         offers = offers.filter(Q(rank__lt=rank) | Q(rank=rank, pk__lt=last_pk))
     found: list[Any] = list(
-        with_current_terms(offers)
+        with_current_terms(offers.order_by("-rank", "-pk"))
         .select_related("account__manager", "account__statistics")
-        .defer("account__statistics__daily", "account__statistics__months")
-        .order_by("-rank", "-pk")[: PAGE_SIZE + 1]
+        .defer("account__statistics__daily", "account__statistics__months")[: PAGE_SIZE + 1]
     )
     shown = found[:PAGE_SIZE]
     return LeaderboardPage(

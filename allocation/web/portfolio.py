@@ -24,7 +24,7 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over a person's active investments in one currency. `share_rate` is the part of the money paid in."""
+    """Sums over a person's active investments in one currency; `profit_rate` is of the money paid in."""
 
     currency: str
     currency_digits: int

@@ -2,7 +2,6 @@
 
 import uuid
 
-from django.http import Http404
 from django.utils.cache import get_conditional_response, patch_cache_control, patch_vary_headers
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -10,7 +9,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import PammAccount, User
-from brokers.errors import NotFound
 from track_record.api.serializers import PriceSeriesQuerySerializer, PriceSeriesSerializer
 from track_record.queries import ChartRange, get_account_for, price_series
 
@@ -39,10 +37,7 @@ class PriceSeriesView(APIView):
 
 def _account(request: Request, public_id: uuid.UUID) -> PammAccount:
     user = request.user if isinstance(request.user, User) else None
-    try:
-        return get_account_for(user, public_id, request.query_params.get("link"))
-    except NotFound:
-        raise Http404 from None
+    return get_account_for(user, public_id, request.query_params.get("link"))
 
 
 def _series(account: PammAccount, chosen: ChartRange) -> dict[str, object]:

@@ -3,7 +3,7 @@ kept.
 
 Kept are the last price of each local day, the highest price and the deepest fall of all prices, not of the
 daily ones alone. Returns over a window and months are told from daily prices; volatility and the ratios built
-on it from the returns between days, 365 to the year, since pools are priced on every day of it.
+on it from the returns between days, 365 to the year (pools are priced on every day of it), from 30 days on.
 """
 
 from calendar import monthrange
@@ -19,6 +19,7 @@ from track_record.calc import statistics
 from track_record.calc.statistics import MonthlyReturn, PricePoint
 
 DAYS_PER_YEAR = 365
+FEWEST_DAYS = 30
 SPARKLINE_POINTS = 48
 RATIO_PLACES = 9
 
@@ -86,7 +87,8 @@ def summary(record: Record, zone: tzinfo) -> Summary:
     prices = [point.price for point in record.daily]
     daily_returns = [float(rate) for rate in statistics.returns(prices)]
     risk = None if record.maximum_drawdown == 0 else -float(record.maximum_drawdown)
-    annual = statistics.annual_return(daily_returns, DAYS_PER_YEAR)
+    for_risk = daily_returns if len(daily_returns) >= FEWEST_DAYS else []
+    annual = _annual_return(for_risk)
     return Summary(
         total_return=_total(prices),
         return_1m=_return_over(record, 1),
@@ -94,9 +96,9 @@ def summary(record: Record, zone: tzinfo) -> Summary:
         return_12m=_return_over(record, 12),
         maximum_drawdown=record.maximum_drawdown,
         current_drawdown=drawdown(record.latest.price, record.peak),
-        volatility=_rounded(statistics.volatility(daily_returns, DAYS_PER_YEAR)),
-        sharpe_ratio=_rounded(statistics.sharpe_ratio(daily_returns, DAYS_PER_YEAR)),
-        sortino_ratio=_rounded(statistics.sortino_ratio(daily_returns, DAYS_PER_YEAR)),
+        volatility=_rounded(statistics.volatility(for_risk, DAYS_PER_YEAR)),
+        sharpe_ratio=_rounded(statistics.sharpe_ratio(for_risk, DAYS_PER_YEAR)),
+        sortino_ratio=_rounded(statistics.sortino_ratio(for_risk, DAYS_PER_YEAR)),
         calmar_ratio=_rounded(None if annual is None or risk is None else annual / risk),
         profit_factor=_rounded(statistics.profit_factor(daily_returns)),
         winning_share=_rounded(statistics.winning_share([rate for rate in daily_returns if rate])),
@@ -126,6 +128,14 @@ def _return_over(record: Record, months: int) -> Decimal | None:
     before = [point for point in record.daily if point.at <= since]
     start = before[-1] if before else record.daily[0]
     return None if start.price.is_zero else statistics.total_return([start.price, record.latest.price])
+
+
+def _annual_return(daily_returns: Sequence[float]) -> float | None:
+    """None where it does not fit a float: a few enormous days, scaled to a year."""
+    try:
+        return statistics.annual_return(daily_returns, DAYS_PER_YEAR)
+    except OverflowError:
+        return None
 
 
 def _thinned(prices: Sequence[Price]) -> list[Price]:
