@@ -165,11 +165,11 @@ def _tiers_in_words(schedule: Schedule, account: PammAccount) -> str:
     first, *others = schedule.tiers
     if not others:
         return _("{rate} throughout").format(rate=percent_in_words(first.rate))
-    lowest = _("below {bound} {rate}").format(
+    lowest = _("{rate} below {bound}").format(
         bound=bound_in_words(others[0].lower_bound or Decimal(0)), rate=percent_in_words(first.rate)
     )
     rest = [
-        _("from {bound} {rate}").format(
+        _("{rate} from {bound}").format(
             bound=bound_in_words(tier.lower_bound or Decimal(0)), rate=percent_in_words(tier.rate)
         )
         for tier in others

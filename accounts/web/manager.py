@@ -181,7 +181,10 @@ class OpenAccountForm(forms.Form):
         ],
         widget=forms.Select(attrs={"class": "form-select"}),
     )
-    key = forms.UUIDField(widget=forms.HiddenInput)
+    key = forms.UUIDField(
+        widget=forms.HiddenInput,
+        error_messages=dict.fromkeys(("required", "invalid"), gettext_lazy("Open this page again.")),
+    )
 
     def __init__(self, typed: Mapping[str, Any] | None, *, choices: QuerySet[PersonalAccount]) -> None:
         super().__init__(typed, initial={"key": uuid.uuid4()})

@@ -142,13 +142,13 @@ def _words(offer: Offer, **changes: Any) -> str:
 
 def test_words_of_tiers_say_every_bound_and_rate(offer: Offer) -> None:
     by_return = _words(offer, schedule=EXAMPLE_1)
-    assert "below 10 % 0 %, from 10 % 20 %, from 40 % 50 %" in by_return
+    assert "0 % below 10 %, 20 % from 10 %, 50 % from 40 %" in by_return
     assert "whole profit" in by_return
     by_worth = _words(offer, schedule=EXAMPLE_2)
-    assert "below 1,000 USD 50 %, from 1,000 USD 40 %, from 5,000 USD 30 %, from 10,000 USD 15 %" in by_worth
+    assert "50 % below 1,000 USD, 40 % from 1,000 USD, 30 % from 5,000 USD, 15 % from 10,000 USD" in by_worth
     marginal = tiers(Basis.YIELD, (None, "0.1"), ("0.105", "0.2"), mode=Mode.MARGINAL)
     assert "its own band only" in _words(offer, schedule=marginal)
-    assert "from 10.5 % 20 %" in _words(offer, schedule=marginal)
+    assert "20 % from 10.5 %" in _words(offer, schedule=marginal)
 
 
 def test_words_of_the_other_terms(offer: Offer) -> None:
