@@ -8,6 +8,7 @@ import pytest
 from django.db import models, transaction
 from pytest_django.plugin import DjangoDbBlocker
 
+from brokers.models import Broker
 from brokers.scope import broker_scope
 from tests.conftest import _connected_to as connected_to
 from tests.databases import TestDatabases
@@ -35,9 +36,9 @@ def filled(
     with test_databases.clone() as name, django_db_blocker.unblock(), connected_to(services, name):
         world = alice_bob_charlie()
         with broker_scope(world.alpha.pk):
-            alphas = fill_every_table()
+            alphas = fill_every_table() | {Broker: world.alpha}
         with broker_scope(world.beta.pk):
-            betas = fill_every_table()
+            betas = fill_every_table() | {Broker: world.beta}
         yield Filled(world, alphas, betas)
 
 
