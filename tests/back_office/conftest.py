@@ -11,7 +11,10 @@ from django.test import Client
 from accounts.models import Role
 from brokers.models import Broker
 from brokers.scope import broker_scope
+from tests.circle.conftest import desk, market
 from tests.worlds import broker_called, person
+
+__all__ = ["desk", "market"]
 
 SignIn = Callable[..., Client]
 
