@@ -222,7 +222,7 @@ def test_things_of_somebody_else_at_the_same_broker_do_not_exist(
         for method in ("get", "post"):
             answer = getattr(eve, method)(theirs)
             assert shown(answer) == shown(getattr(eve, method)(nobodys)), (method, theirs)
-            # The back office sends whoever is not staff to its door, which refuses; keys ask to sign in again.
+            # The back office sends whoever is not staff to its door, which refuses; keys ask once more.
             is_led_away = theirs.startswith(("/admin/", "/accounts/2fa/"))
             assert answer.status_code in ({302, 403, 404} if is_led_away else {404, 405}), (method, theirs)
 
