@@ -20,7 +20,7 @@ from unfold.widgets import (
 )
 
 from accounts.models import STAFF_ROLES, HouseAccount, Manager, PammAccount, PersonalAccount, Role, User
-from accounts.services import grant_role, make_manager, register_staff, revoke_role
+from accounts.services import appoint_house_account, grant_role, make_manager, register_staff, revoke_role
 from brokers.errors import Refusal
 from pamm_platform.admin_pages import (
     BackOfficeAdmin,
@@ -31,6 +31,7 @@ from pamm_platform.admin_pages import (
     amount,
     change_url,
     figure,
+    has_any,
     link,
     list_url,
     opened,
@@ -41,6 +42,9 @@ from pamm_platform.admin_site import back_office
 from pamm_platform.templatetags.figures import money
 from rollover.models import Rollover
 from rollover.services import order_rollover, release_account
+from trading.models import TradingGroup
+
+ADMINISTRATORS = frozenset({Role.ADMIN})
 
 # The platform's own staff is appointed by the platform, never by a broker.
 BROKER_ROLES = [choice for choice in Role.choices if choice[0] != Role.OPERATOR]
@@ -201,10 +205,63 @@ class PersonalAccountAdmin(ReadOnlyAdmin):
     ]
 
 
+class HouseAccountForm(forms.Form):
+    """An account of the broker's own that stands on the trading server already."""
+
+    group = forms.ModelChoiceField[TradingGroup](
+        queryset=None, label=_("Group on the trading server"), widget=UnfoldAdminSelectWidget
+    )
+    purpose = forms.ChoiceField(
+        label=_("Purpose"), choices=HouseAccount.Purpose.choices, widget=UnfoldAdminSelectWidget
+    )
+    login = forms.IntegerField(label=_("Login"), min_value=1, widget=UnfoldAdminTextInputWidget)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        houses = TradingGroup.objects.filter(purpose=TradingGroup.Purpose.HOUSE).select_related("server")
+        self.fields["group"].queryset = houses.order_by("name")  # type: ignore[attr-defined]
+
+
 @admin.register(HouseAccount, site=back_office)
 class HouseAccountAdmin(ListOnlyAdmin):
     list_display = ("purpose", "login", "currency", "server", "public_id")
     list_select_related = ("server",)
+    actions_list: ClassVar = ["appoint_house"]
+
+    def has_administer_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return has_any(request, ADMINISTRATORS)
+
+    @action(
+        description=_("Appoint an account"),
+        url_path="appoint",
+        permissions=["administer"],
+        icon="add_home_work",
+    )
+    def appoint_house(self, request: HttpRequest) -> HttpResponse:
+        form = HouseAccountForm(request.POST or None)
+        if form.is_valid():
+            entered = form.cleaned_data
+            try:
+                house = appoint_house_account(
+                    group=entered["group"],
+                    purpose=HouseAccount.Purpose(entered["purpose"]),
+                    login=entered["login"],
+                    by=staff_member(request),
+                )
+            except Refusal as refusal:
+                form.add_error(refusal.field if refusal.field in form.fields else None, str(refusal))
+            else:
+                self.log_addition(request, house, _now("Appointed."))
+                return HttpResponseRedirect(list_url(HouseAccount))
+        return self.confirmation(
+            request,
+            title=_("Appoint an account of the broker's own"),
+            form=form,
+            facts=[],
+            submit=_("Appoint"),
+            warning=_("Every currency needs one for rounding before its first rollover."),
+            back=list_url(HouseAccount),
+        )
 
 
 @admin.register(Manager, site=back_office)
@@ -248,7 +305,7 @@ class StaffForm(RoleForm):
 
 @admin.register(User, site=back_office)
 class UserAdmin(BackOfficeAdmin):
-    changers = frozenset({Role.ADMIN})
+    changers = ADMINISTRATORS
     list_display = ("email", "full_name", "roles", "is_active", "date_joined")
     list_filter = ("memberships__role", "is_active")
     search_fields = ("email", "last_name", "=public_id")

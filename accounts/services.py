@@ -23,7 +23,16 @@ from accounts.errors import (
     UnsuitableGroup,
     WrongTradingPassword,
 )
-from accounts.models import STAFF_ROLES, Manager, Membership, PersonalAccount, Role, User, fold_email
+from accounts.models import (
+    STAFF_ROLES,
+    HouseAccount,
+    Manager,
+    Membership,
+    PersonalAccount,
+    Role,
+    User,
+    fold_email,
+)
 from accounts.queries import forget_roles, has_role
 from brokers.errors import NotAllowed
 from brokers.queries import broker_in_scope
@@ -181,6 +190,38 @@ def make_manager(*, user: User, display_name: str, biography: str = "", by: User
     except IntegrityError as error:
         raise AlreadyManager from error
     return manager
+
+
+def appoint_house_account(
+    *, group: TradingGroup, purpose: HouseAccount.Purpose, login: int, by: User | None
+) -> HouseAccount:
+    """Tell which of the broker's own accounts on the server serves a purpose, in its group's currency.
+
+    Not in a transaction. Raises `NotAllowed`, `UnsuitableGroup` where the login is not of that group,
+    `TradingServerSilent`, `TradingAccountTaken` for a purpose or login that has one already.
+    """
+    _require_admin(by)
+    try:
+        account = gateway_for(group.server).account(login)
+    except GatewayError as error:
+        raise TradingServerSilent from error
+    if group.purpose != TradingGroup.Purpose.HOUSE or account is None or account.group != group.name:
+        raise UnsuitableGroup(field="login")
+    try:
+        with transaction.atomic():
+            house: HouseAccount = HouseAccount.objects.create(
+                server=group.server,
+                purpose=purpose,
+                login=login,
+                currency=group.currency,
+                currency_digits=group.currency_digits,
+            )
+            record_event(
+                "house_account.appointed", subject=house.public_id, purpose=purpose.value, by=_name(by)
+            )
+    except IntegrityError as error:
+        raise TradingAccountTaken(field="login") from error
+    return house
 
 
 def new_trading_password() -> str:

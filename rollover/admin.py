@@ -229,9 +229,17 @@ class ScheduleChangeList(PublicIdChangeList):
 
 @admin.register(Schedule, site=back_office)
 class ScheduleAdmin(BackOfficeAdmin):
-    changers = frozenset({Role.ADMIN})
+    adders = changers = frozenset({Role.ADMIN})
     list_display = ("__str__", "next_at", "is_active")
     fields = ("every_minutes", "next_at", "is_active")
+
+    def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
+        return super().has_add_permission(request) and not self.get_queryset(request).exists()
+
+    def response_add(
+        self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        return HttpResponseRedirect(list_url(Schedule))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return ScheduleChangeList

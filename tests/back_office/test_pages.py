@@ -20,7 +20,7 @@ from fees.models import Charge
 from investing.models import Request
 from outbox.models import Event
 from pamm_platform.admin_site import back_office
-from rollover.models import Rollover
+from rollover.models import Rollover, Schedule
 from tests.back_office.conftest import signed_in
 from tests.back_office.pools import Pool, pool_with_history
 from tests.worlds import broker_called
@@ -127,7 +127,7 @@ def test_no_money_row_can_be_changed_or_deleted(history: tuple[Pool, list[Rollov
         assert admin.post(url, {"amount": "1", "state": "executed"}).status_code == 403, name
         assert admin.post(url.replace("/change/", "/delete/"), {"post": "yes"}).status_code == 403, name
     for name in LISTS:
-        if name != "trading_tradingserver":
+        if name not in {"trading_tradingserver", "rollover_schedule"}:
             assert admin.get(f"/admin/{name.replace('_', '/')}/add/").status_code == 403, name
 
 
@@ -360,6 +360,17 @@ def test_password_of_a_trading_server_goes_in_and_never_comes_out(history: objec
     )
     admin.post(url, fields | {"new_password": "another one"})
     assert TradingServer.objects.get().manager_password == "another one"
+
+
+def test_broker_gets_one_schedule_and_no_second(history: object, admin: Client, dealer: Client) -> None:
+    url = reverse("admin:rollover_schedule_add")
+    fields = {"every_minutes": "60", "next_at_0": "2026-12-01", "next_at_1": "12:00", "is_active": "on"}
+    assert dealer.post(url, fields).status_code == 403
+    admin.post(url, fields | {"every_minutes": "0"})
+    assert not Schedule.objects.exists()
+    admin.post(url, fields)
+    assert Schedule.objects.get().every_minutes == 60
+    assert admin.post(url, fields).status_code == 403
 
 
 def test_limits_of_the_broker_are_refused_when_no_fraction(
