@@ -112,8 +112,8 @@ TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True
 
-# Cabinet, public pages and the API: nothing inline, nothing from elsewhere. Tabler draws the marks of its form controls
-# as `data:` images. The back office has a policy of its own on its own path.
+# Cabinet, public pages and the API: nothing inline, nothing from elsewhere. Tabler draws the marks of its
+# form controls as `data:` images. The back office has a policy of its own on its own path.
 CONTENT_SECURITY_POLICY: dict[str, Any] = {
     "DIRECTIVES": {
         "default-src": ["'self'"],

@@ -1,7 +1,5 @@
 """Signing in: e-mail and password or trading login, a second factor, and what repeated failures cost."""
 
-from typing import Any
-
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
@@ -19,7 +17,7 @@ ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
 ACCOUNT_EMAIL_NOTIFICATIONS = True
-# Five failures close an account's door for a quarter of an hour, the second factor's as well; successes do not count.
+# Five failures close an account's door for a quarter of an hour, that of the second factor as well.
 LOCK_OUT_FAILURES = 5
 LOCK_OUT_MINUTES = 15
 ACCOUNT_RATE_LIMITS = {
@@ -38,5 +36,3 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
-
-__all__: list[Any] = [name for name in dir() if name.isupper()]
