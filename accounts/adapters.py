@@ -23,7 +23,7 @@ from brokers.queries import broker_in_scope
 from brokers.scope import current_broker_id
 
 
-class AccountAdapter(DefaultAccountAdapter):
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     """Sign-up makes investors; failures count per broker and account."""
 
     error_messages = DefaultAccountAdapter.error_messages | {
@@ -66,7 +66,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return f"{current_broker_id()}:email:{fold_email(credentials.get('email', ''))}"
 
 
-class SecondFactorAdapter(DefaultMFAAdapter):
+class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     """Secrets leave the process encrypted; staff keep at least one factor."""
 
     def encrypt(self, text: str) -> str:

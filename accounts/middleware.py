@@ -57,11 +57,15 @@ def passed_second_factor(request: HttpRequest, user: User) -> bool:
     used = {
         record.get("id") for record in get_authentication_records(request, user) if record["method"] == "mfa"
     }
-    return bool(used) and Authenticator.objects.filter(user=user, pk__in=used).exists()
+    if not used:
+        return False
+    still_there: bool = Authenticator.objects.filter(user=user, pk__in=used).exists()
+    return still_there
 
 
 def has_second_factor(user: User) -> bool:
-    return Authenticator.objects.filter(user=user, type__in=FACTORS).exists()
+    has_one: bool = Authenticator.objects.filter(user=user, type__in=FACTORS).exists()
+    return has_one
 
 
 @receiver(authenticator_added)

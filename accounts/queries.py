@@ -56,7 +56,7 @@ def personal_accounts_of(user: User) -> QuerySet[PersonalAccount]:
 
 def manager_of(user: Person | None) -> Manager | None:
     """The manager's profile of somebody who has the role."""
-    if not has_role(user, Role.MANAGER):
+    if not isinstance(user, User) or not has_role(user, Role.MANAGER):
         return None
     return Manager.objects.filter(user=user).first()
 

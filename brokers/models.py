@@ -22,7 +22,9 @@ class Broker(models.Model):
     public_id = PublicIdField(unique=True)
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=80)
-    is_platform = models.BooleanField(default=False, help_text=_("The operator's own tenant; trades nothing."))
+    is_platform = models.BooleanField(
+        default=False, help_text=_("The operator's own tenant; trades nothing.")
+    )
     is_active = models.BooleanField(default=True)
     time_zone = models.CharField(max_length=64, default="UTC")
     language = models.CharField(max_length=12, default="en")
@@ -32,10 +34,12 @@ class Broker(models.Model):
 
     # Rules the broker sets for all its PAMM accounts.
     freeze_minutes = models.PositiveSmallIntegerField(
-        default=0, help_text=_("A request confirmed later than this before a rollover waits for the next one.")
+        default=0,
+        help_text=_("A request confirmed later than this before a rollover waits for the next one."),
     )
     quiet_minutes = models.PositiveSmallIntegerField(
-        default=5, help_text=_("Around the server's day change nothing is priced, this many minutes either side.")
+        default=5,
+        help_text=_("Around the server's day change nothing is priced, this many minutes either side."),
     )
     stale_tick_seconds = models.PositiveIntegerField(
         default=300, help_text=_("A position whose last tick is older than this has no live price.")
@@ -45,7 +49,9 @@ class Broker(models.Model):
         max_digits=12,
         decimal_places=2,
         default="1.00",
-        help_text=_("Money left in an account without units, up to this amount, goes to the rounding account."),
+        help_text=_(
+            "Money left in an account without units, up to this amount, goes to the rounding account."
+        ),
     )
     performance_fee_ceiling = models.DecimalField(max_digits=6, decimal_places=4, default="0.5000")
 
@@ -59,7 +65,10 @@ class Broker(models.Model):
 
 
 class HostName(models.Model):
-    """Which broker answers on a host (`alpha.example.com`, or with port: `127.0.0.1:8001`). Global: read before any scope."""
+    """Which broker answers on a host (`alpha.example.com`, or with port.
+
+    `127.0.0.1:8001`). Global: read before any scope.
+    """
 
     host = models.CharField(max_length=253, unique=True)
     broker_id = models.BigIntegerField(db_index=True)

@@ -27,7 +27,7 @@ def broker_task(**options: Any) -> Callable[[Callable[..., Any]], Any]:
                 return function(*args, **kwargs)
 
         # Celery reads the signature through __wrapped__, where the id is missing.
-        del in_scope.__wrapped__  # type: ignore[attr-defined]
+        del in_scope.__wrapped__
         return shared_task(**options)(in_scope)
 
     return decorate

@@ -32,7 +32,7 @@ PASSWORD = "a long and good password"
 FLAT_TWENTY = {"basis": "flat", "mode": "whole", "tiers": [{"from": None, "rate": "0.20"}]}
 JOINED = datetime(2026, 1, 1, tzinfo=UTC)
 
-register_uuid()
+register_uuid()  # type: ignore[no-untyped-call]
 
 
 @contextmanager
@@ -76,7 +76,7 @@ def enrol(user: User) -> str:
     """Give somebody an authenticator app; returns its secret. Codes: `allauth.mfa.totp.internal.auth`."""
     from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 
-    secret = generate_totp_secret()
+    secret: str = generate_totp_secret()
     TOTP.activate(user, secret)
     return secret
 
@@ -90,15 +90,18 @@ def totp_code(secret: str) -> str:
     )
 
     now = list(yield_hotp_counters_from_time())
-    return format_hotp_value(hotp_value(secret, now[len(now) // 2]))
+    code: str = format_hotp_value(hotp_value(secret, now[len(now) // 2]))
+    return code
 
 
 def signed_in(user: User, *, second_factor: bool = True) -> Client:
     """A browser in which somebody is signed in at the broker's own host, staff with their second factor."""
     from allauth.mfa.models import Authenticator
 
-    with broker_scope(user.broker_id):
-        host = HostName.objects.get(broker_id=user.broker_id, is_primary=True).host
+    broker_id = user.broker_id
+    assert broker_id is not None
+    with broker_scope(broker_id):
+        host = HostName.objects.get(broker_id=broker_id, is_primary=True).host
         client = Client(HTTP_HOST=host)
         client.force_login(user)
         if second_factor and is_staff_member(user):
@@ -297,7 +300,7 @@ def alice_bob_charlie() -> AliceBobCharlie:
 
 
 def _insert(cursor: Any, row: models.Model) -> int:
-    fields = [field for field in row._meta.concrete_fields if not field.primary_key]
+    fields: list[Any] = [field for field in row._meta.concrete_fields if not field.primary_key]
     values = [field.get_db_prep_save(field.pre_save(row, add=True), connection) for field in fields]
     cursor.execute(
         sql.SQL("INSERT INTO {} ({}) VALUES ({}) RETURNING id").format(

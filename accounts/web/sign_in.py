@@ -41,7 +41,8 @@ def trading_login(request: HttpRequest) -> HttpResponse:
                 email_verification=AppSettings.EmailVerificationMethod.NONE,
                 redirect_url=get_next_redirect_url(request),
             )
-            return perform_login(request, login)
+            answer: HttpResponse = perform_login(request, login)
+            return answer
     return render(request, "account/trading_login.html", {"form": form}, status=status)
 
 

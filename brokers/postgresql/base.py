@@ -24,7 +24,7 @@ class ScopedConnection(psycopg2.extensions.connection):
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
         # psycopg2 ignores a class-wide factory when Django passes its own arguments; name it each time.
-        kwargs.setdefault("cursor_factory", self.cursor_factory or ScopedCursor)
+        kwargs.setdefault("cursor_factory", ScopedCursor)
         return super().cursor(*args, **kwargs)
 
     def commit(self) -> None:

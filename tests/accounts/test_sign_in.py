@@ -7,7 +7,6 @@ import pytest
 from allauth.account.models import EmailAddress
 from django.contrib.sessions.models import Session
 from django.core import mail
-from django.http import HttpResponse
 from django.test import Client
 
 from accounts.models import Membership, PersonalAccount, Role, User
@@ -42,8 +41,9 @@ def who(client: Client, broker_id: int) -> int | None:
     return int(found) if found else None
 
 
-def text(answer: HttpResponse) -> str:
-    return answer.content.decode()
+def text(answer: Any) -> str:
+    content: bytes = answer.content
+    return content.decode()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The scope and the session's setting follow each other, whatever happens to the connection."""
 
 import threading
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -151,9 +152,7 @@ def test_failed_commit_does_not_leave_the_older_scope(brokers: tuple[int, int]) 
 
 
 @pytest.mark.parametrize("statement", ["ROLLBACK", "  rollback", "ABORT", sql.SQL("ROLLBACK"), b"ROLLBACK"])
-def test_rollback_in_any_writing_makes_the_session_unknown(
-    brokers: tuple[int, int], statement: str | bytes | sql.SQL
-) -> None:
+def test_rollback_in_any_writing_makes_the_session_unknown(brokers: tuple[int, int], statement: Any) -> None:
     alpha, beta = brokers
     with broker_scope(alpha), connection.cursor() as cursor:
         cursor.execute("BEGIN")
