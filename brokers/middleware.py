@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
-from brokers.hosts import admitted_host
 from brokers.models import Broker
 from brokers.queries import broker_id_of_host
 from brokers.scope import broker_scope
@@ -21,12 +20,11 @@ class BrokerScopeMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        # Not get_host(): it would refuse the hosts that only the database knows.
-        host = request._get_raw_host()  # type: ignore[attr-defined]
-        broker_id = broker_id_of_host(host)
+        # Not get_host(): a host of nobody is answered "not found", not "bad request".
+        broker_id = broker_id_of_host(request._get_raw_host())  # type: ignore[attr-defined]
         if broker_id is None:
             return _nobody_here()
-        with broker_scope(broker_id), admitted_host(host.lower().rpartition(":")[0] or host.lower()):
+        with broker_scope(broker_id):
             broker = Broker.objects.filter(is_active=True).first()
             if broker is None:
                 return _nobody_here()

@@ -1,6 +1,5 @@
 """Development and the demo: embedded services, addresses from the environment, mail on the terminal."""
 
-from brokers.hosts import AllowedHosts
 from pamm_platform.settings.base import *  # noqa: F403
 from pamm_platform.settings.environment import ENVIRONMENT
 
@@ -9,7 +8,7 @@ SECRET_KEY = ENVIRONMENT.text("SECRET_KEY", "development-only-not-a-secret-" + "
 FIELD_ENCRYPTION_KEYS = ENVIRONMENT.encryption_keys(
     "FIELD_ENCRYPTION_KEYS", "ZGV2ZWxvcG1lbnQtb25seS1ub3QtYS1zZWNyZXQtMDA="
 )
-ALLOWED_HOSTS = AllowedHosts(ENVIRONMENT.words("ALLOWED_HOSTS", "localhost,.localhost,127.0.0.1"))
+ALLOWED_HOSTS = ENVIRONMENT.words("ALLOWED_HOSTS", "localhost,.localhost,127.0.0.1")
 DATABASES = {"default": ENVIRONMENT.database("DATABASE_URL", "postgresql://pamm_app@127.0.0.1:5432/pamm")}
 REDIS_URL = ENVIRONMENT.text("REDIS_URL", "redis://127.0.0.1:6379/0")
 CELERY_BROKER_URL = REDIS_URL

@@ -29,7 +29,13 @@ DATABASES = {"default": ENVIRONMENT.database("DATABASE_URL")}
 DATABASE_APP_ROLE = ENVIRONMENT.text("DATABASE_APP_ROLE", "pamm_app")
 REDIS_URL = ENVIRONMENT.text("REDIS_URL")
 CELERY_BROKER_URL = REDIS_URL
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_FUNCTION": "brokers.caches.scoped_key",
+    }
+}
 
 EMAIL = ENVIRONMENT.mail_server("EMAIL_URL")
 EMAIL_HOST, EMAIL_PORT = EMAIL.host, EMAIL.port

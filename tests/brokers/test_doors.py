@@ -17,12 +17,11 @@ from rest_framework.request import Request
 from accounts.models import User
 from brokers.commands import BrokerCommand
 from brokers.errors import Refusal
-from brokers.hosts import AllowedHosts, admitted_host
 from brokers.middleware import BrokerScopeMiddleware
 from brokers.models import Broker
 from brokers.scope import NoBrokerScope, broker_id_or_none, broker_scope, current_broker_id
 from brokers.tasks import broker_task
-from tests.worlds import alice_bob_charlie, as_owner, broker_called
+from tests.worlds import alice_bob_charlie, broker_called
 
 pytestmark = pytest.mark.django_db
 
@@ -106,21 +105,6 @@ def test_broker_that_is_not_active_is_answered_not_found() -> None:
     with broker_scope(broker.pk):
         Broker.objects.update(is_active=False)
     assert Client(HTTP_HOST="asleep.localhost").get("/name/").status_code == 404
-
-
-@with_these_urls
-@override_settings(ALLOWED_HOSTS=AllowedHosts(["localhost"]))
-def test_host_known_to_the_database_only_is_allowed_for_its_own_request() -> None:
-    broker_called("gamma", host="invest.gamma.example")
-    answer = Client(HTTP_HOST="invest.gamma.example:8443").get("/name/")
-    assert answer.content == b"gamma invest.gamma.example:8443"
-
-
-def test_admitted_host_is_not_allowed_afterwards() -> None:
-    allowed = AllowedHosts(["localhost"])
-    with admitted_host("gamma.example"):
-        assert list(allowed) == ["localhost", "gamma.example"]
-    assert list(allowed) == ["localhost"]
 
 
 def test_streamed_answer_runs_in_the_scope_of_its_request_and_in_none_between_chunks() -> None:
@@ -238,23 +222,6 @@ def test_command_works_in_the_scope_of_the_broker_it_names() -> None:
         call_command(WhoAmI(), broker="nobody")
     with pytest.raises(NoBrokerScope):
         current_broker_id()
-
-
-def test_role_that_owns_tables_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    from brokers import checks
-
-    checks.refuse_privileged_role()
-
-    class AsOwner:
-        def cursor(self) -> Any:
-            return as_owner()
-
-        def close(self) -> None:
-            pass
-
-    monkeypatch.setattr(checks, "connection", AsOwner())
-    with pytest.raises(checks.PrivilegedRole, match="pamm_owner owns tables"):
-        checks.refuse_privileged_role()
 
 
 def test_psycopg_3_beside_us_fails_the_system_check(monkeypatch: pytest.MonkeyPatch) -> None:
