@@ -66,7 +66,7 @@ class Robot:
     def _open(self, state: AccountState, symbol: Symbol, tick: Tick) -> None:
         recent = self._averages[symbol.name]
         distance = (tick.bid + tick.ask) / 2 - sum(recent, Decimal(0)) / len(recent)
-        volume = _small_volume(state, symbol)
+        volume = small_volume(state, symbol)
         # nearer than two spreads, the way back would not pay for getting in and out
         if abs(distance) > 2 * (tick.ask - tick.bid) and volume >= symbol.volume_min:
             side = Side.SELL if distance > 0 else Side.BUY
@@ -83,7 +83,7 @@ class Robot:
         return f"robot {self._orders}"
 
 
-def _small_volume(state: AccountState, symbol: Symbol) -> Decimal:
+def small_volume(state: AccountState, symbol: Symbol) -> Decimal:
     """Lots whose margin at 1:100 is about `MARGIN_SHARE` of the free margin, taking a unit for a unit of
     money."""
     margin_per_lot = symbol.contract_size / 100

@@ -12,8 +12,13 @@ from brokers.scope import broker_scope
 from demo.errors import DemoNotLoadable
 from demo.scenario import ROBOT_MANAGER_LOGIN, SERVER_TIME_ZONE
 from demo.services import Addresses
+from trading.gateway import GatewayError, Side
+from trading.gateways import gateway_for
+from trading.models import TradingServer
+from trading.simulator.robot import small_volume
 
-SECONDS_BETWEEN_LOOKS = 1.5
+SECONDS_BETWEEN_LOOKS = 0.7
+FIRST_SYMBOL = "EURUSD"
 
 
 class Command(BaseCommand):
@@ -27,7 +32,10 @@ class Command(BaseCommand):
             addresses = Addresses.from_environment()
         except DemoNotLoadable as reason:
             raise CommandError(str(reason)) from reason
-        logins = [login for broker_id in active_broker_ids() for login in _logins(broker_id)]
+        logins: list[int] = []
+        for broker_id in active_broker_ids():
+            with broker_scope(broker_id):
+                logins += self._begin()
         if not logins:
             raise CommandError("there is no active PAMM account: load_demo comes first")
         arguments = {
@@ -35,14 +43,30 @@ class Command(BaseCommand):
             "manager-login": ROBOT_MANAGER_LOGIN, "logins": ",".join(map(str, logins)),
             "interval": SECONDS_BETWEEN_LOOKS,
         }  # fmt: skip
+        command = [sys.executable, "-m", "trading.simulator.robot"]
+        command += [f"--{name}={value}" for name, value in arguments.items()]
         # In this process's place: whoever started it ends the robot with the same signals and the same pid.
-        os.execv(  # noqa: S606
-            sys.executable,
-            [sys.executable, "-m", "trading.simulator.robot", *(f"--{name}={value}" for name, value in arguments.items())],
-        )
+        os.execv(sys.executable, command)  # noqa: S606
 
-
-def _logins(broker_id: int) -> list[int]:
-    with broker_scope(broker_id):
+    def _begin(self) -> list[int]:
+        """The logins to trade at the broker in scope, each with a position: the robot waits for a good moment."""
         accounts = PammAccount.objects.filter(state=PammAccount.State.ACTIVE, login__isnull=False)
-        return list(accounts.order_by("login").values_list("login", flat=True))
+        logins = [int(login) for login in accounts.order_by("login").values_list("login", flat=True)]
+        for server in TradingServer.objects.all():
+            held = accounts.filter(server=server).values_list("login", flat=True)
+            try:
+                _open_first_positions(server, [int(login) for login in held])
+            except GatewayError as error:
+                self.stderr.write(f"no first positions: {error}")
+        return logins
+
+
+def _open_first_positions(server: TradingServer, logins: list[int]) -> None:
+    gateway = gateway_for(server)
+    symbol = next(symbol for symbol in gateway.symbols() if symbol.name == FIRST_SYMBOL)
+    positions, states = gateway.positions(logins), gateway.account_states(logins)
+    for number, login in enumerate(logins):
+        volume = small_volume(states[login], symbol) if login in states else symbol.volume_min
+        if not positions[login] and volume >= symbol.volume_min:
+            side = Side.BUY if number % 2 else Side.SELL
+            gateway.place_market_order(login, symbol.name, side, volume, f"robot first {number}")
