@@ -65,7 +65,8 @@ def get_request_for(user: User, public_id: uuid.UUID) -> Request:
 
 def get_investment_for(user: User, public_id: uuid.UUID) -> Investment:
     """This person's own investment, with all that its figures need. Raises `NotFound`."""
-    investment = with_figures(Investment.objects.filter(owner=user, public_id=public_id)).first()
+    own = with_figures(Investment.objects.filter(owner=user, public_id=public_id))
+    investment = own.select_related("account__manager", "terms__offer__account", "personal_account").first()
     if investment is None:
         raise NotFound
     return investment

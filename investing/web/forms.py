@@ -9,8 +9,9 @@ from django import forms
 from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 
-from allocation.models import Investment
+from accounts.models import PammAccount
 from brokers.errors import Refusal
+from investing.amounts import require_amount
 
 _GROUPED = re.compile(r"\d{1,3}(?:[,\u00a0\u202f' ]\d{3})+(?:\.\d+)?")
 
@@ -30,30 +31,37 @@ class MoneyField(forms.DecimalField):
         return super().to_python(value)
 
 
-class DepositForm(forms.Form):
-    """More money into an investment."""
+class AmountForm(forms.Form):
+    """An amount in an account's currency. Checks what needs nobody else; the service decides the rest."""
 
     amount = MoneyField(label=_("Amount"))
 
+    def __init__(self, data: Mapping[str, Any] | None = None, *, account: PammAccount) -> None:
+        super().__init__(data)
+        self._account = account
+        self.fields["amount"].widget.attrs["aria-describedby"] = "amount-hint"
 
-class WithdrawalForm(forms.Form):
+    def clean_amount(self) -> Decimal:
+        amount: Decimal = self.cleaned_data["amount"]
+        try:
+            require_amount(amount, currency=self._account.currency, digits=self._account.currency_digits)
+        except Refusal as refusal:
+            raise forms.ValidationError(message_of(refusal), refusal.code) from None
+        return amount
+
+
+class DepositForm(AmountForm):
+    """More money into an investment."""
+
+
+class WithdrawalForm(AmountForm):
     """An amount out of an investment, net of fees."""
 
-    amount = MoneyField(label=_("Amount you want to receive"))
     close_if_below_minimum = forms.BooleanField(
         label=_("Close the investment if too little would remain"),
         required=False,
         widget=forms.CheckboxInput(attrs={"class": "form-check-input"}),
     )
-
-
-def amount_form(
-    form_class: type[forms.Form], data: Mapping[str, Any] | None, investment: Investment
-) -> forms.Form:
-    """A form whose amount is described to screen readers by its hint."""
-    form = form_class(data)
-    form.fields["amount"].widget.attrs["aria-describedby"] = "amount-hint"
-    return form
 
 
 def add_refusal(form: forms.Form, refusal: Refusal) -> None:

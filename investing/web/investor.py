@@ -24,10 +24,9 @@ from allocation.services import last_price
 from brokers.errors import NotFound, Refusal
 from brokers.identifiers import new_public_id
 from brokers.scope import broker_scope, current_broker_id
-from fees.calc.performance import Withdrawal
-from fees.errors import MoreThanAvailable, NothingIsAvailable
+from fees.calc.performance import Withdrawal, WithdrawalKind
 from fees.queries import fee_basis, figures_of
-from fees.services import plan_withdrawal
+from fees.services import plan_withdrawal, withdrawal_kind
 from investing.models import Request
 from investing.queries import (
     get_investment_for,
@@ -37,9 +36,10 @@ from investing.queries import (
     withdrawal_terms,
 )
 from investing.services import cancel_request, request_close, request_further_deposit, request_withdrawal
-from investing.web.forms import DepositForm, WithdrawalForm, add_refusal, amount_form
+from investing.web.forms import DepositForm, WithdrawalForm, add_refusal
 from investing.web.free_money import free_money_if_known
 from investing.web.schedule import next_rollover_at
+from money.exact import exact_sum
 
 PAGE_SIZE = 25
 ROWS_AT_ONCE = 500
@@ -124,8 +124,8 @@ def deposit_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """Add money: amount, a look at it, done."""
     investment = get_investment_for(_person(request), public_id)
     if request.method == "GET":
-        return _deposit_form(request, investment, amount_form(DepositForm, None, investment))
-    form = amount_form(DepositForm, request.POST, investment)
+        return _deposit_form(request, investment, DepositForm(account=investment.account))
+    form = DepositForm(request.POST, account=investment.account)
     if form.is_valid():
         try:
             made = request_further_deposit(
@@ -147,8 +147,8 @@ def withdraw_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """Take out part: amount, the fee it costs, confirmation."""
     investment = get_investment_for(_person(request), public_id)
     if request.method == "GET":
-        return _withdrawal_form(request, investment, amount_form(WithdrawalForm, None, investment))
-    form = amount_form(WithdrawalForm, request.POST, investment)
+        return _withdrawal_form(request, investment, WithdrawalForm(account=investment.account))
+    form = WithdrawalForm(request.POST, account=investment.account)
     if not form.is_valid():
         return _withdrawal_form(request, investment, form)
     if request.POST.get("step") != "confirm":
@@ -287,37 +287,32 @@ def _withdrawal_form(request: HttpRequest, investment: Investment, form: forms.F
 
 
 def _withdrawal_review(request: HttpRequest, investment: Investment, form: forms.Form) -> HttpResponse:
-    """What taking the amount out would cost at the last price; a refusal that is certain already is shown at
-    once.
-    """
+    """What taking the amount out would cost at the last price; a certain refusal comes at once."""
     context = _investment_context(investment)
     amount: Decimal = form.cleaned_data["amount"]
-    room = context["room"]
-    plan = None
-    if amount < room.closing_pays:
-        try:
-            plan = _plan(investment, amount)
-        except MoreThanAvailable:
-            plan = None
-        except NothingIsAvailable as refusal:
-            _show(form, refusal)
-            return _withdrawal_form(request, investment, form)
-        if plan is None or amount > room.available:
-            if not form.cleaned_data["close_if_below_minimum"]:
-                form.add_error(
-                    "amount",
-                    _("Too little would remain. Take out less, or allow the investment to be closed."),
-                )
-                return _withdrawal_form(request, investment, form)
-            plan = None
+    try:
+        plan = _plan(investment, amount, context["room"].open_withdrawals, form.cleaned_data)
+    except Refusal as refusal:
+        _show(form, refusal)
+        return _withdrawal_form(request, investment, form)
     context |= {"form": form, "key": _key(request), "amount": amount, "plan": plan, "closes": plan is None}
     return render(request, "investing/withdraw_review.html", context)
 
 
-def _plan(investment: Investment, amount: Decimal) -> Withdrawal:
+def _plan(
+    investment: Investment, amount: Decimal, promised: Decimal, agreed: dict[str, Any]
+) -> Withdrawal | None:
+    """The part withdrawal that would be carried out; None where it would be a close."""
     digits = investment.account.currency_digits
     basis = fee_basis(investment, last_price(investment.account), digits, timezone.now())
-    return plan_withdrawal(investment, amount, basis, digits)
+    kind = withdrawal_kind(
+        investment,
+        exact_sum((amount, promised)),
+        basis,
+        digits,
+        closes_if_too_little_remains=agreed["close_if_below_minimum"],
+    )
+    return plan_withdrawal(investment, amount, basis, digits) if kind is WithdrawalKind.PART else None
 
 
 def _investment_context(investment: Investment) -> dict[str, Any]:

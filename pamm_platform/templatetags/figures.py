@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, TypeGuard, TypeVar
 
 from django import template
 from django.templatetags.static import static
@@ -23,6 +23,8 @@ from money.exact import exact_difference
 from money.rounding import half_even
 
 register = template.Library()
+
+T = TypeVar("T")
 
 MINUS = "\N{MINUS SIGN}"
 NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
@@ -43,7 +45,7 @@ class HasPublicId(Protocol):
 @register.filter
 def money(amount: Decimal | None, of: InCurrency) -> str:
     """`5,000.00 USD`, with the digits of the currency of `of`; a dash for None."""
-    if amount is None:
+    if not _is_given(amount):
         return NOTHING
     return f"{_number(amount, of.currency_digits)}\N{NO-BREAK SPACE}{of.currency}"
 
@@ -51,13 +53,13 @@ def money(amount: Decimal | None, of: InCurrency) -> str:
 @register.filter
 def amount(value: Decimal | None, of: InCurrency) -> str:
     """`money` without the currency, where the column or the label names it."""
-    return NOTHING if value is None else _number(value, of.currency_digits)
+    return _number(value, of.currency_digits) if _is_given(value) else NOTHING
 
 
 @register.filter
 def short_money(amount: Decimal | None, of: InCurrency) -> str:
     """`money` with cents only where there are any: `5,000 USD`."""
-    if amount is None:
+    if not _is_given(amount):
         return NOTHING
     digits = 0 if amount == int(amount) else of.currency_digits
     return f"{_number(amount, digits)}\N{NO-BREAK SPACE}{of.currency}"
@@ -68,19 +70,19 @@ def whole_money(amount: Decimal | None, of: InCurrency) -> str:
     """`money` rounded to whole units of the currency, for sizes that only describe; never for what somebody
     is owed.
     """
-    return NOTHING if amount is None else f"{_number(amount, 0)}\N{NO-BREAK SPACE}{of.currency}"
+    return f"{_number(amount, 0)}\N{NO-BREAK SPACE}{of.currency}" if _is_given(amount) else NOTHING
 
 
 @register.filter
 def plain_amount(value: Decimal | None, of: InCurrency) -> str:
     """An amount for the value of an input: a point, no grouping, no minus sign of typography."""
-    return "" if value is None else format(half_even(value, of.currency_digits), "f")
+    return format(half_even(value, of.currency_digits), "f") if _is_given(value) else ""
 
 
 @register.filter
 def signed_money(amount: Decimal | None, of: InCurrency) -> str:
     """`+12.00 USD`; 0 has no sign."""
-    if amount is None:
+    if not _is_given(amount):
         return NOTHING
     return f"{_signed(amount, of.currency_digits)}\N{NO-BREAK SPACE}{of.currency}"
 
@@ -88,7 +90,7 @@ def signed_money(amount: Decimal | None, of: InCurrency) -> str:
 @register.filter
 def percent(rate: Decimal | float | None, places: int = 1) -> str:
     """A fraction as percent: 0.2 is `20 %`. Zeros after the point are left out."""
-    if rate is None:
+    if not _is_given(rate):
         return NOTHING
     scaled = _percent_points(rate, places).normalize()
     return f"{_number(scaled, max(-int(scaled.as_tuple().exponent), 0))}{NARROW_SPACE}%"
@@ -97,7 +99,7 @@ def percent(rate: Decimal | float | None, places: int = 1) -> str:
 @register.filter
 def signed_percent(rate: Decimal | float | None, places: int = 2) -> str:
     """A gain or a loss as percent: 0.1234 is `+12.34 %`; 0 has no sign."""
-    if rate is None:
+    if not _is_given(rate):
         return NOTHING
     return f"{_signed(_percent_points(rate, places), places)}{NARROW_SPACE}%"
 
@@ -105,7 +107,7 @@ def signed_percent(rate: Decimal | float | None, places: int = 2) -> str:
 @register.filter
 def signed_points(rate: Decimal | None, places: int = 1) -> str:
     """`signed_percent` without the percent sign, for a table that names it."""
-    return NOTHING if rate is None else _signed(_percent_points(rate, places), places)
+    return _signed(_percent_points(rate, places), places) if _is_given(rate) else NOTHING
 
 
 @register.filter
@@ -120,7 +122,7 @@ def rate_range(bounds: tuple[Decimal, Decimal]) -> str:
 @register.filter
 def age(since: datetime | None) -> str:
     """How long ago, in the largest unit that says enough: `3 days`, `8 months`, `2.4 years`."""
-    if since is None:
+    if not _is_given(since):
         return NOTHING
     days = max((timezone.now() - since).days, 0)
     if days < 60:
@@ -147,13 +149,13 @@ def monogram_class(subject: HasPublicId) -> str:
 @register.filter
 def units(number: Decimal | None, places: int = 4) -> str:
     """Units of a pool, or a price per unit, to `places` decimals."""
-    return NOTHING if number is None else _number(number, places)
+    return _number(number, places) if _is_given(number) else NOTHING
 
 
 @register.filter
 def ratio(number: Decimal | float | None) -> str:
     """A statistic without unit, such as a Sharpe ratio, to two decimals."""
-    return NOTHING if number is None else _number(Decimal(number), 2)
+    return _number(Decimal(number), 2) if _is_given(number) else NOTHING
 
 
 @register.filter
@@ -165,7 +167,7 @@ def minus(amount: Decimal, other: Decimal) -> Decimal:
 @register.filter
 def tone(number: Decimal | float | None) -> str:
     """CSS class of a gain or a loss: `gain`, `loss` or `flat`."""
-    if number is None or number == 0:
+    if not _is_given(number) or number == 0:
         return "flat"
     return "gain" if number > 0 else "loss"
 
@@ -217,6 +219,11 @@ def sparkline(values: Sequence[Decimal | float | str], label: str = "") -> dict[
     }
 
 
+def _is_given(figure: T | None) -> TypeGuard[T]:
+    """False for None, and for the empty text that a template makes of an attribute of nothing."""
+    return figure is not None and figure != ""
+
+
 def _number(number: Decimal | int, places: int) -> str:
     # Rounded first: Django's own formatting cuts digits off.
     rounded = half_even(number, places)
@@ -234,7 +241,7 @@ def _percent_points(rate: Decimal | float, places: int) -> Decimal:
 
 
 def _time(moment: datetime | None, layout: str) -> SafeString | str:
-    if moment is None:
+    if not _is_given(moment):
         return NOTHING
     local = timezone.localtime(moment)
     return format_html(

@@ -1,0 +1,200 @@
+"""The investor's pages in a real Chromium: no error on the console, no violated policy, figures that move by
+themselves; readable on a phone and without JavaScript.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.staticfiles.handlers import StaticFilesHandler
+from django.test.testcases import LiveServerThread
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+
+from accounts.models import PammAccount, User
+from brokers.scope import broker_scope
+from tests.track_record.histories import price_points
+from tests.worlds import JOINED, AliceBobCharlie, alice_bob_charlie
+from track_record.services import refresh_statistics
+
+PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1440, "height": 900}
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    # Its event loop runs in this thread, where Django would refuse every query of the tests.
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as running:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright, chromium_path: Path) -> Iterator[Browser]:
+    launched = playwright.chromium.launch(
+        executable_path=chromium_path, args=["--no-sandbox", "--disable-dev-shm-usage"]
+    )
+    yield launched
+    launched.close()
+
+
+@pytest.fixture
+def world(committed_db: str) -> Iterator[AliceBobCharlie]:
+    made = alice_bob_charlie()
+    with broker_scope(made.alpha.pk):
+        account = PammAccount.objects.get(pk=made.pool.account.pk)
+        prices = [str(1 + 0.002 * (number % 9) + 0.001 * number) for number in range(100)]
+        price_points(account, prices, start=JOINED + timedelta(hours=1), every=timedelta(hours=6))
+        refresh_statistics([account])
+        yield made
+
+
+@pytest.fixture
+def site(world: AliceBobCharlie) -> Iterator[str]:
+    """Address of a server, in threads of this process, on the test's own database."""
+    server = LiveServerThread("127.0.0.1", StaticFilesHandler, connections_override={})
+    server.daemon = True
+    server.start()
+    server.is_ready.wait()
+    if server.error:
+        raise server.error
+    yield f"http://alpha.localhost:{server.port}"
+    server.terminate()
+
+
+class Watched:
+    """A browser window whose console errors and policy violations are kept."""
+
+    def __init__(self, context: BrowserContext, site: str) -> None:
+        self.page: Page = context.new_page()
+        self.site = site
+        self.complaints: list[str] = []
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on(
+            "console",
+            lambda message: (
+                self.complaints.append(message.text) if message.type in ("error", "warning") else None
+            ),
+        )
+
+    def open(self, path: str) -> None:
+        answer = self.page.goto(self.site + path)
+        assert answer is not None
+        assert answer.status == 200, path
+        self.page.wait_for_load_state("networkidle")
+
+
+def _signed_in(browser: Browser, user: User, **options: object) -> BrowserContext:
+    session = SessionStore()
+    session["_auth_user_id"] = str(user.pk)
+    session["_auth_user_backend"] = settings.AUTHENTICATION_BACKENDS[0]
+    session["_auth_user_hash"] = user.get_session_auth_hash()
+    session.save()
+    context = browser.new_context(**options)
+    context.add_cookies(
+        [
+            {
+                "name": settings.SESSION_COOKIE_NAME,
+                "value": session.session_key,
+                "domain": "alpha.localhost",
+                "path": "/",
+            }
+        ]
+    )
+    return context
+
+
+def _paths(world: AliceBobCharlie) -> list[str]:
+    investment = world.pool.investment.public_id
+    return [
+        "/",
+        f"/offers/{world.pool.offer.public_id}/",
+        "/portfolio/",
+        f"/investments/{investment}/",
+        f"/investments/{investment}/withdraw/",
+        f"/investments/{investment}/close/",
+        "/requests/",
+    ]
+
+
+@pytest.mark.parametrize(("size", "scheme"), [(PHONE, "light"), (DESK, "dark")], ids=["phone", "desk"])
+def test_pages_are_quiet_and_fit_their_window(
+    browser: Browser, site: str, world: AliceBobCharlie, size: dict[str, int], scheme: str
+) -> None:
+    context = _signed_in(browser, world.bob, viewport=size, color_scheme=scheme)
+    window = Watched(context, site)
+    for path in _paths(world):
+        window.open(path)
+        width = window.page.evaluate("document.documentElement.scrollWidth")
+        assert width <= size["width"], path
+        assert window.page.locator("html").get_attribute("data-bs-theme") == scheme
+        assert window.page.locator("h1").count() == 1
+    assert window.complaints == []
+    context.close()
+
+
+def test_chart_is_drawn_and_follows_its_range(browser: Browser, site: str, world: AliceBobCharlie) -> None:
+    context = _signed_in(browser, world.bob, viewport=DESK)
+    window = Watched(context, site)
+    window.open(f"/offers/{world.pool.offer.public_id}/")
+    assert window.page.locator("#price-chart canvas").count() > 0
+    with window.page.expect_response(lambda answer: "range=1w" in answer.url) as answered:
+        window.page.get_by_role("button", name="1W").click()
+    assert answered.value.status == 200
+    assert window.page.get_by_role("button", name="1W").get_attribute("aria-pressed") == "true"
+    assert window.complaints == []
+    context.close()
+
+
+def test_portfolio_figures_move_by_themselves_after_a_rollover(
+    browser: Browser, site: str, world: AliceBobCharlie
+) -> None:
+    context = _signed_in(browser, world.bob, viewport=PHONE)
+    window = Watched(context, site)
+    window.open("/portfolio/")
+    before = window.page.locator(".headline").inner_text()
+    account = PammAccount.objects.get(pk=world.pool.account.pk)
+    price_points(account, ["1.5"], start=JOINED + timedelta(days=40), every=timedelta(hours=1), after=101)
+    window.page.wait_for_function(
+        "before => document.querySelector('.headline').innerText !== before", arg=before, timeout=20_000
+    )
+    # 1,000 units at 1.5, less 20 % of 500.
+    assert window.page.locator(".headline").inner_text().startswith("1,400.00")
+    assert window.complaints == []
+    context.close()
+
+
+def test_theme_switch_is_kept_without_a_reload(browser: Browser, site: str, world: AliceBobCharlie) -> None:
+    context = _signed_in(browser, world.bob, viewport=DESK, color_scheme="light")
+    window = Watched(context, site)
+    window.open("/portfolio/")
+    window.page.get_by_role("button", name="Dark theme").click()
+    assert window.page.locator("html").get_attribute("data-bs-theme") == "dark"
+    window.open("/requests/")
+    assert window.page.locator("html").get_attribute("data-bs-theme") == "dark"
+    assert window.complaints == []
+    context.close()
+
+
+def test_keyboard_reaches_the_content_first(browser: Browser, site: str, world: AliceBobCharlie) -> None:
+    context = _signed_in(browser, world.bob, viewport=DESK)
+    window = Watched(context, site)
+    window.open("/portfolio/")
+    window.page.keyboard.press("Tab")
+    assert window.page.evaluate("document.activeElement.textContent") == "Skip to content"
+    window.page.keyboard.press("Enter")
+    assert window.page.evaluate("document.activeElement.id") == "content"
+    context.close()
+
+
+def test_withdrawal_works_without_javascript(browser: Browser, site: str, world: AliceBobCharlie) -> None:
+    context = _signed_in(browser, world.bob, viewport=PHONE, java_script_enabled=False)
+    window = Watched(context, site)
+    window.open(f"/investments/{world.pool.investment.public_id}/withdraw/")
+    window.page.fill("#id_amount", "100")
+    window.page.get_by_role("button", name="See what it costs").click()
+    window.page.get_by_role("button", name="Withdraw").click()
+    assert "We have your request" in window.page.inner_text("main")
+    context.close()

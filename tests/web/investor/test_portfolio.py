@@ -1,0 +1,223 @@
+"""What an investor has: figures that keep themselves up to date, explanations, files; nobody else's."""
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from accounts.models import PammAccount
+from allocation.models import Investment, UnitEntry
+from brokers.scope import broker_scope
+from fees.models import Charge
+from investing.models import Request
+from tests.track_record.histories import price_points
+from tests.web.investor.conftest import Visit
+from tests.web.investor.reading import text_of
+from tests.worlds import JOINED, AliceBobCharlie, person, personal_account, pool
+
+
+def _price(world: AliceBobCharlie, price: str, after: int = 1) -> None:
+    account = PammAccount.objects.get(pk=world.pool.account.pk)
+    price_points(
+        account, [price], start=JOINED + timedelta(hours=after), every=timedelta(hours=1), after=after
+    )
+
+
+def _more_investments(world: AliceBobCharlie, count: int, first_login: int) -> None:
+    for number in range(count):
+        pool(
+            manager=world.alice_manager,
+            income_account=world.pool.account.income_account,
+            investor=world.bob,
+            personal_account=world.bob_account,
+            login=first_login + number,
+        )
+
+
+def test_portfolio_tells_value_accrued_fee_net_and_profit(world: AliceBobCharlie, bob: Client) -> None:
+    _price(world, "1.1")
+    page = text_of(bob.get("/portfolio/"))
+    # 1,000 units at 1.1; 20 % of the 100 above the mark.
+    for figure in ("1,100.00", "20.00", "1,080.00 USD", "+80.00 USD", "+8.00 %"):
+        assert figure in page
+
+
+def test_portfolio_of_somebody_without_investments_shows_the_way_to_offers(
+    world: AliceBobCharlie, visit: Visit
+) -> None:
+    page = visit(person("dora@example.com")).get("/portfolio/")
+    assert "Browse offers" in text_of(page)
+    assert "Pool 9000" not in text_of(page)
+
+
+def test_portfolio_figures_are_sent_again_only_after_they_changed(
+    world: AliceBobCharlie, bob: Client
+) -> None:
+    _price(world, "1.1")
+    first = bob.get("/portfolio/figures/")
+    same = bob.get("/portfolio/figures/", headers={"If-None-Match": first["ETag"]})
+    assert (same.status_code, same.content) == (304, b"")
+    _price(world, "1.2", after=2)
+    changed = bob.get("/portfolio/figures/", headers={"If-None-Match": first["ETag"]})
+    assert changed.status_code == 200
+    assert "1,200.00" in text_of(changed)
+    assert changed["ETag"] in changed.content.decode().replace("&quot;", '"').replace('\\"', '"')
+
+
+@pytest.mark.parametrize("url", ["/portfolio/", "/portfolio/figures/"])
+def test_portfolio_takes_the_same_queries_whatever_the_number_of_investments(
+    world: AliceBobCharlie, bob: Client, url: str
+) -> None:
+    counts = []
+    for number in range(2):
+        _more_investments(world, 1 + 8 * number, 9100 + 100 * number)
+        with CaptureQueriesContext(connection) as queries:
+            bob.get(url)
+        counts.append(len(queries))
+    assert counts[0] == counts[1] <= 12
+
+
+def _charge(world: AliceBobCharlie) -> Charge:
+    investment = world.pool.investment
+    made: Charge = Charge.objects.create(
+        account=investment.account,
+        investment=investment,
+        price_point=investment.joined,
+        kind=Charge.Kind.PERFORMANCE,
+        occasion=Charge.Occasion.INTERVAL_END,
+        amount=Decimal("4.72"),
+        currency="USD",
+        currency_digits=2,
+        profit=Decimal("9.45"),
+        mark_before=Decimal(945),
+        mark_after=Decimal("949.73"),
+        carried_before=0,
+        carried_after=Decimal("0.005"),
+        receiver=investment.account.income_account,
+        charged_at=datetime(2026, 2, 1, tzinfo=UTC),
+        basis={
+            "value": "954.45",
+            "yield": "0.1222",
+            "net_worth": "954.45",
+            "rate": "1/2",
+            "unrounded": "4.725",
+            "schedule": {"basis": "net_worth", "mode": "whole", "tiers": []},
+        },
+    )
+    return made
+
+
+def test_charge_opens_to_its_inputs_and_steps(world: AliceBobCharlie, bob: Client) -> None:
+    _charge(world)
+    page = text_of(bob.get(f"/investments/{world.pool.investment.public_id}/"))
+    for words in (
+        "Performance fee",
+        "-4.72 USD",
+        "954.45 USD",
+        "+9.45 USD",
+        "50 %",
+        "4.725000",
+        "0.005000",
+        "949.73 USD",
+    ):
+        assert words in page
+
+
+def test_investment_lists_everything_that_happened_the_latest_first(
+    world: AliceBobCharlie, bob: Client
+) -> None:
+    _charge(world)
+    page = text_of(bob.get(f"/investments/{world.pool.investment.public_id}/"))
+    assert page.index("End of the trading interval") < page.index("Deposit invested")
+
+
+def test_investment_page_takes_the_same_queries_whatever_has_happened(
+    world: AliceBobCharlie, bob: Client
+) -> None:
+    url = f"/investments/{world.pool.investment.public_id}/"
+    counts = []
+    for _ in range(2):
+        for _ in range(5):
+            _charge(world)
+        with CaptureQueriesContext(connection) as queries:
+            assert bob.get(url).status_code == 200
+        counts.append(len(queries))
+    assert counts[0] == counts[1] <= 12
+
+
+@pytest.mark.parametrize("page", ["", "figures/", "withdraw/", "close/", "deposit/"])
+def test_investment_of_somebody_else_is_not_found(world: AliceBobCharlie, visit: Visit, page: str) -> None:
+    dora = visit(person("dora@example.com"))
+    for investment in (world.pool.investment, world.charlie_pool.investment):
+        assert dora.get(f"/investments/{investment.public_id}/{page}").status_code == 404
+    with broker_scope(world.beta.pk):
+        eve = person("eve@example.com")
+    assert visit(eve).get(f"/investments/{world.pool.investment.public_id}/{page}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "url", ["/portfolio/", "/portfolio/figures/", "/portfolio/entries.csv", "/requests/", "/requests.csv"]
+)
+def test_pages_of_a_person_ask_visitors_to_sign_in(world: AliceBobCharlie, url: str) -> None:
+    answer = Client(SERVER_NAME="alpha.localhost").get(url)
+    assert answer.status_code == 302
+    assert "/accounts/login/" in answer["Location"]
+
+
+def _rows(answer: Any) -> list[dict[str, str]]:
+    # Read where no broker is in scope, as the server reads a streamed answer.
+    with broker_scope(None):
+        body = b"".join(answer.streaming_content).decode()
+    return list(csv.DictReader(io.StringIO(body)))
+
+
+def test_entries_file_streams_the_persons_own_rows_only(world: AliceBobCharlie, bob: Client) -> None:
+    dora = person("dora@example.com")
+    pool(
+        manager=world.alice_manager,
+        income_account=world.pool.account.income_account,
+        investor=dora,
+        personal_account=personal_account(dora, world.pool.account.server, 5900),
+        login=9100,
+    )
+    PammAccount.objects.filter(pk=world.pool.account.pk).update(name="=1+1")
+    (row,) = _rows(bob.get("/portfolio/entries.csv"))
+    assert (row["kind"], row["amount"], row["currency"]) == ("deposit", "1000.00", "USD")
+    assert row["account"] == "'=1+1"
+    assert UnitEntry.objects.count() == 2
+
+
+def test_requests_file_streams_the_persons_own_rows_only(world: AliceBobCharlie, bob: Client) -> None:
+    Request.objects.create(
+        investment=world.pool.investment,
+        account=world.pool.account,
+        kind="withdrawal",
+        amount=Decimal("12.5"),
+        currency="USD",
+        currency_digits=2,
+        idempotency_key="one",
+        created_by=world.bob,
+    )
+    (row,) = _rows(bob.get("/requests.csv"))
+    assert (row["kind"], row["amount"], row["state"]) == ("withdrawal", "12.50", "pending")
+
+
+def test_closed_investment_shows_its_result(world: AliceBobCharlie, bob: Client) -> None:
+    Investment.objects.filter(pk=world.pool.investment.pk).update(
+        state=Investment.State.CLOSED,
+        units=0,
+        paid_out=Decimal("1100"),
+        fees_paid=Decimal("25"),
+        closed_at=JOINED + timedelta(days=3),
+        end_reason="owner",
+    )
+    for url in ("/portfolio/", f"/investments/{world.pool.investment.public_id}/"):
+        page = text_of(bob.get(url))
+        assert "+100.00 USD" in page
+        assert "Closed" in page
