@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET
 
 from accounts.models import User
 from allocation.models import Investment, UnitEntry
-from allocation.web.live import live_answer, live_piece
+from allocation.web.live import live_answer, live_piece, signed_in_piece
 from allocation.web.portfolio import Portfolio, portfolio_of
 from allocation.web.timeline import timeline_of
 from brokers.scope import broker_scope, current_broker_id
@@ -37,7 +37,7 @@ def portfolio_page(request: HttpRequest) -> HttpResponse:
     return render(request, "allocation/portfolio.html", {"portfolio": portfolio, "piece": piece})
 
 
-@login_required
+@signed_in_piece
 @require_GET
 def portfolio_figures(request: HttpRequest) -> HttpResponse:
     """The part of the portfolio that moves, for polling."""
@@ -66,7 +66,7 @@ def investment_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     return render(request, "allocation/investment.html", context)
 
 
-@login_required
+@signed_in_piece
 @require_GET
 def investment_figures(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """The part of an investment that moves, for polling."""

@@ -4,13 +4,18 @@ differently.
 
 import hashlib
 import json
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
+from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.cache import patch_cache_control
 
 POLL_SECONDS = 10
+
+View = Callable[..., HttpResponse]
 
 
 def live_piece(
@@ -26,6 +31,21 @@ def live_piece(
         "headers": json.dumps({"If-None-Match": _etag(inner)}),
     }
     return render_to_string("components/live.html", wrapper)
+
+
+def signed_in_piece(view: View) -> View:
+    """For a polled address: who is no longer signed in gets the page anew, which then asks him to sign in.
+
+    A redirect would be followed by the poll itself, and the sign-in page land in the portfolio.
+    """
+
+    @wraps(view)
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.user.is_authenticated or request.headers.get("HX-Request") != "true":
+            return login_required(view)(request, *args, **kwargs)
+        return HttpResponse(status=204, headers={"HX-Refresh": "true"})
+
+    return answer
 
 
 def live_answer(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django import template
 from django.http import HttpRequest
 from django.template import RequestContext
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -79,11 +79,11 @@ def chosen_theme(context: RequestContext) -> str:
 def destinations(context: RequestContext) -> list[Destination]:
     """The main navigation of whoever is signed in, or of a visitor."""
     request = _request(context)
-    return [
-        Destination(entry.label, url, entry.icon, _is_current(request.path, url, entry))
-        for entry in _entries(request)
-        if (url := _address(entry))
-    ]
+    found = []
+    for entry in _entries(request):
+        url = reverse(entry.url_name)
+        found.append(Destination(entry.label, url, entry.icon, _is_current(request.path, url, entry)))
+    return found
 
 
 def _entries(request: HttpRequest) -> list[_Entry]:
@@ -96,13 +96,6 @@ def _entries(request: HttpRequest) -> list[_Entry]:
     if roles & STAFF_ROLES:
         entries.append(_BACK_OFFICE)
     return entries
-
-
-def _address(entry: _Entry) -> str:
-    try:
-        return reverse(entry.url_name)
-    except NoReverseMatch:
-        return ""
 
 
 def _is_current(path: str, url: str, entry: _Entry) -> bool:

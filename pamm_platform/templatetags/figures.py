@@ -88,7 +88,7 @@ def signed_money(amount: Decimal | None, of: InCurrency) -> str:
 
 
 @register.filter
-def percent(rate: Decimal | float | None, places: int = 1) -> str:
+def percent(rate: Decimal | None, places: int = 1) -> str:
     """A fraction as percent: 0.2 is `20 %`. Zeros after the point are left out."""
     if not _is_given(rate):
         return NOTHING
@@ -97,7 +97,7 @@ def percent(rate: Decimal | float | None, places: int = 1) -> str:
 
 
 @register.filter
-def signed_percent(rate: Decimal | float | None, places: int = 2) -> str:
+def signed_percent(rate: Decimal | None, places: int = 2) -> str:
     """A gain or a loss as percent: 0.1234 is `+12.34 %`; 0 has no sign."""
     if not _is_given(rate):
         return NOTHING
@@ -153,9 +153,9 @@ def units(number: Decimal | None, places: int = 4) -> str:
 
 
 @register.filter
-def ratio(number: Decimal | float | None) -> str:
+def ratio(number: Decimal | None) -> str:
     """A statistic without unit, such as a Sharpe ratio, to two decimals."""
-    return _number(Decimal(number), 2) if _is_given(number) else NOTHING
+    return _number(number, 2) if _is_given(number) else NOTHING
 
 
 @register.filter
@@ -165,7 +165,7 @@ def minus(amount: Decimal, other: Decimal) -> Decimal:
 
 
 @register.filter
-def tone(number: Decimal | float | None) -> str:
+def tone(number: Decimal | None) -> str:
     """CSS class of a gain or a loss: `gain`, `loss` or `flat`."""
     if not _is_given(number) or number == 0:
         return "flat"
@@ -236,8 +236,8 @@ def _signed(number: Decimal | int, places: int) -> str:
     return f"+{written}" if half_even(number, places) > 0 else written
 
 
-def _percent_points(rate: Decimal | float, places: int) -> Decimal:
-    return half_even(Decimal(rate) * 100, int(places))
+def _percent_points(rate: Decimal, places: int) -> Decimal:
+    return half_even(rate * 100, int(places))
 
 
 def _time(moment: datetime | None, layout: str) -> SafeString | str:

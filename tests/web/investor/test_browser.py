@@ -5,6 +5,7 @@ themselves; readable on a phone and without JavaScript.
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -86,7 +87,7 @@ class Watched:
         self.page.wait_for_load_state("networkidle")
 
 
-def _signed_in(browser: Browser, user: User, **options: object) -> BrowserContext:
+def _signed_in(browser: Browser, user: User, **options: Any) -> BrowserContext:
     session = SessionStore()
     session["_auth_user_id"] = str(user.pk)
     session["_auth_user_backend"] = settings.AUTHENTICATION_BACKENDS[0]
@@ -97,7 +98,7 @@ def _signed_in(browser: Browser, user: User, **options: object) -> BrowserContex
         [
             {
                 "name": settings.SESSION_COOKIE_NAME,
-                "value": session.session_key,
+                "value": session.session_key or "",
                 "domain": "alpha.localhost",
                 "path": "/",
             }

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from django.test import Client
 
-from accounts.models import PersonalAccount
+from accounts.models import PersonalAccount, Role
 from allocation.models import Investment
 from investing.models import Request
 from offers.models import Offer, Terms
@@ -23,12 +23,8 @@ def bob(desk: Desk) -> PersonalAccount:
 
 @pytest.fixture
 def offer(desk: Desk) -> Offer:
-    account = desk.pamm_account(desk.client("alice", "5000", *_manager_roles()), "1000")
+    account = desk.pamm_account(desk.client("alice", "5000", Role.INVESTOR, Role.MANAGER), "1000")
     return desk.offer(account, terms((None, "0"), ("0.10", "0.20"), ("0.40", "0.50"), basis="yield"))
-
-
-def _manager_roles() -> tuple[str, ...]:
-    return ("investor", "manager")
 
 
 def _url(offer: Offer) -> str:

@@ -170,6 +170,11 @@ def test_pages_of_a_person_ask_visitors_to_sign_in(world: AliceBobCharlie, url: 
     assert "/accounts/login/" in answer["Location"]
 
 
+def test_poll_of_somebody_signed_out_reloads_the_page(world: AliceBobCharlie) -> None:
+    answer = Client(SERVER_NAME="alpha.localhost").get("/portfolio/figures/", headers={"HX-Request": "true"})
+    assert (answer.status_code, answer["HX-Refresh"], answer.content) == (204, "true", b"")
+
+
 def _rows(answer: Any) -> list[dict[str, str]]:
     # Read where no broker is in scope, as the server reads a streamed answer.
     with broker_scope(None):
