@@ -171,26 +171,33 @@ def test_last_price_goes_on_where_all_units_were_redeemed(desk: Desk, alice, bob
     assert (latest(account).price, latest(account).units) == (Decimal("1.25"), Decimal(0))
 
 
-def test_rounding_of_closes_is_exchanged_so_that_the_last_leaves_nothing(desk: Desk, alice) -> None:
+@pytest.mark.parametrize(("equity", "exchanged"), [("396.06", "-0.03"), ("250.07", "0.03")])
+def test_rounding_of_closes_is_exchanged_so_that_the_last_leaves_nothing(
+    desk: Desk, alice, equity: str, exchanged: str
+) -> None:
+    """Six shares of 33.33 in 299.98 units, each rounded by almost half a cent, the same way."""
     account = desk.pamm_account(alice, "100.00")
     offer = desk.offer(account, FREE)
     clients = [desk.client(f"investor{number}", "1000") for number in range(6)]
     investments = [desk.invest(client, offer, "33.33") for client in clients]
     desk.roll(account)
-    desk.bring_equity_to(account, Decimal("331.77"))
+    desk.bring_equity_to(account, Decimal(equity))
     for investment in investments:
         investment.refresh_from_db()
         desk.close(investment)
     desk.roll(account)
     account.refresh_from_db()
     assert abs(account.rounding_carried) <= Decimal("0.005")
+    rounding = HouseAccount.objects.get(purpose=HouseAccount.Purpose.ROUNDING, currency="USD")
+    assert desk.balance(rounding.login) - Decimal(1000) == Decimal(exchanged)
+    assert_books_agree(desk, account)
     own = Investment.objects.get(account=account, is_own_capital=True)
+    own_value = value(own.units, Price(account.last_price_equity, account.last_price_units), 2)
+    assert abs(account.last_equity - own_value) <= Decimal("0.01")
     desk.close(own)
     desk.roll(account)
     assert desk.balance(account.login) == Decimal(0)
     assert_books_agree(desk, account)
-    point = latest(account)
-    assert value(Decimal(0), Price(point.price_equity, point.price_units), 2) == 0
 
 
 def test_money_owed_and_on_its_way_is_counted_in_the_equity(desk: Desk, alice, bob) -> None:
