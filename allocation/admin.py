@@ -14,6 +14,7 @@ from pamm_platform.admin_pages import (
     ReadOnlyInline,
     amount,
     figure,
+    identifier,
     link,
     words,
 )
@@ -41,11 +42,10 @@ class UnitEntryInline(ReadOnlyInline):
 @admin.register(Investment, site=back_office)
 class InvestmentAdmin(ReadOnlyAdmin):
     list_display: ClassVar = [
-        "public_id",
+        identifier("public_id", _("id")),
         link("owner", _("investor")),
         ACCOUNT,
         "terms_version",
-        "is_own_capital",
         "state",
         UNITS,
         amount("paid_in", _("paid in"), of="account"),
@@ -80,9 +80,9 @@ class InvestmentAdmin(ReadOnlyAdmin):
     inlines: ClassVar = [UnitEntryInline]
 
     @admin.display(description=_("offer and version"))
-    def terms_version(self, investment: Investment) -> str | None:
+    def terms_version(self, investment: Investment) -> Any:
         terms = investment.terms
-        return f"{terms.offer} v{terms.version}" if terms else None
+        return f"{terms.offer} v{terms.version}" if terms else _("own capital")
 
 
 @admin.register(UnitEntry, site=back_office)

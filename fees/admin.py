@@ -11,6 +11,7 @@ from pamm_platform.admin_pages import (
     ReadOnlyAdmin,
     amount,
     figure,
+    identifier,
     link,
     structure,
 )
@@ -22,7 +23,7 @@ AMOUNT = amount("amount", _("amount"))
 @admin.register(Charge, site=back_office)
 class ChargeAdmin(ReadOnlyAdmin):
     list_display: ClassVar = [
-        "public_id",
+        identifier("public_id", _("id")),
         "charged_at",
         "kind",
         "occasion",

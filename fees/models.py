@@ -60,4 +60,4 @@ class Charge(HistoryModel):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} {self.amount} {self.currency}"
+        return f"{self.get_kind_display()} {self.amount:.{self.currency_digits}f} {self.currency}"

@@ -19,6 +19,7 @@ from pamm_platform.admin_pages import (
     ReadOnlyAdmin,
     amount,
     change_url,
+    identifier,
     link,
     staff_member,
 )
@@ -35,7 +36,7 @@ class ApproveForm(forms.Form):
 @admin.register(Request, site=back_office)
 class RequestAdmin(ReadOnlyAdmin):
     list_display: ClassVar = [
-        "public_id",
+        identifier("public_id", _("id")),
         "created_at",
         "kind",
         amount("amount", _("amount")),

@@ -96,4 +96,5 @@ class Request(TenantModel):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} {self.amount or ''} {self.currency}".strip()
+        amount = "" if self.amount is None else f" {self.amount:.{self.currency_digits}f} {self.currency}"
+        return f"{self.get_kind_display()}{amount}"

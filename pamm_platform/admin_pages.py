@@ -282,6 +282,16 @@ def link(name: str, label: Any) -> Column:
     return _column(shown, name, label)
 
 
+def identifier(name: str, label: Any) -> Column:
+    """A column with the end of a public id, which is what tells two apart; the whole of it on pointing."""
+    read = attrgetter(name)
+
+    def shown(row: Any) -> Any:
+        return format_html('<span title="{}">…{}</span>', read(row), str(read(row))[-12:])
+
+    return _column(shown, name, label)
+
+
 def words(name: str, label: Any) -> Column:
     """A column that names a referenced row without a page for everybody. Django would link it by key."""
     read = attrgetter(name)

@@ -115,13 +115,13 @@ class BackOfficeSite(UnfoldAdminSite):
         for title, entries in _navigation():
             items = [
                 {
-                    "title": visible[label]["name"],
+                    "title": own_title or visible[label]["name"],
                     "icon": icon,
                     "link": visible[label]["admin_url"],
                     "active": request.path.startswith(visible[label]["admin_url"]),
                     "has_permission": True,
                 }
-                for label, icon in entries
+                for label, own_title, icon in entries
                 if label in visible and visible[label]["admin_url"]
             ]
             if items:
@@ -181,50 +181,51 @@ def _tiles(health: BrokerHealth) -> list[dict[str, object]]:
     ]
 
 
-def _navigation() -> list[tuple[str, list[tuple[str, str]]]]:
+def _navigation() -> list[tuple[str, list[tuple[str, str, str]]]]:
+    """Groups of (model, title, icon); an empty title is the model's own name."""
     return [
         (
             _("Business"),
             [
-                ("accounts.PammAccount", "account_balance"),
-                ("investing.Request", "inbox"),
-                ("rollover.Rollover", "sync"),
-                ("allocation.Investment", "savings"),
-                ("offers.Offer", "sell"),
-                ("offers.Terms", "gavel"),
+                ("accounts.PammAccount", _("PAMM accounts"), "account_balance"),
+                ("investing.Request", "", "inbox"),
+                ("rollover.Rollover", "", "sync"),
+                ("allocation.Investment", "", "savings"),
+                ("offers.Offer", "", "sell"),
+                ("offers.Terms", "", "gavel"),
             ],
         ),
         (
             _("Money"),
             [
-                ("transfers.Transfer", "swap_horiz"),
-                ("transfers.Leg", "arrow_right_alt"),
-                ("fees.Charge", "receipt_long"),
-                ("ledger.LedgerAccount", "menu_book"),
-                ("ledger.Entry", "list_alt"),
-                ("ledger.Posting", "balance"),
-                ("allocation.UnitEntry", "toll"),
-                ("allocation.PricePoint", "show_chart"),
-                ("rollover.CountedDeal", "candlestick_chart"),
+                ("transfers.Transfer", "", "swap_horiz"),
+                ("transfers.Leg", "", "arrow_right_alt"),
+                ("fees.Charge", "", "receipt_long"),
+                ("ledger.LedgerAccount", "", "menu_book"),
+                ("ledger.Entry", "", "list_alt"),
+                ("ledger.Posting", "", "balance"),
+                ("allocation.UnitEntry", "", "toll"),
+                ("allocation.PricePoint", "", "show_chart"),
+                ("rollover.CountedDeal", "", "candlestick_chart"),
             ],
         ),
         (
             _("People"),
             [
-                ("accounts.User", "group"),
-                ("accounts.Manager", "badge"),
-                ("accounts.PersonalAccount", "wallet"),
-                ("accounts.HouseAccount", "home_work"),
+                ("accounts.User", "", "group"),
+                ("accounts.Manager", "", "badge"),
+                ("accounts.PersonalAccount", "", "wallet"),
+                ("accounts.HouseAccount", "", "home_work"),
             ],
         ),
         (
             _("Broker"),
             [
-                ("brokers.Broker", "tune"),
-                ("rollover.Schedule", "schedule"),
-                ("trading.TradingServer", "dns"),
-                ("outbox.Event", "notifications"),
-                ("admin.LogEntry", "history"),
+                ("brokers.Broker", _("Brand and limits"), "tune"),
+                ("rollover.Schedule", _("Schedule"), "schedule"),
+                ("trading.TradingServer", "", "dns"),
+                ("outbox.Event", "", "notifications"),
+                ("admin.LogEntry", _("Audit log"), "history"),
             ],
         ),
     ]

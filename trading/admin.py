@@ -22,7 +22,7 @@ class TradingServerForm(forms.ModelForm):  # type: ignore[type-arg]
     """`new_password` is written when something is entered and shown to nobody."""
 
     new_password = forms.CharField(
-        label=_("manager password"),
+        label=_("Manager password"),
         required=False,
         strip=False,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}, render_value=False),

@@ -10,6 +10,7 @@ from pamm_platform.admin_pages import (
     ReadOnlyAdmin,
     ReadOnlyInline,
     amount,
+    identifier,
     link,
     words,
 )
@@ -40,7 +41,7 @@ class LegInline(ReadOnlyInline):
 @admin.register(Transfer, site=back_office)
 class TransferAdmin(ReadOnlyAdmin):
     list_display: ClassVar = [
-        "public_id",
+        identifier("public_id", _("id")),
         "purpose",
         AMOUNT,
         "state",

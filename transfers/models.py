@@ -68,7 +68,7 @@ class Transfer(TenantModel):
         indexes = [models.Index(fields=["broker", "state", "id"], name="transfers_transfer_state")]
 
     def __str__(self) -> str:
-        return f"{self.get_purpose_display()} {self.amount} {self.currency}"
+        return f"{self.get_purpose_display()} {self.amount:.{self.currency_digits}f} {self.currency}"
 
 
 class Leg(TenantModel):
@@ -135,4 +135,4 @@ class Leg(TenantModel):
         ]
 
     def __str__(self) -> str:
-        return f"{self.key} {self.amount} {self.currency}"
+        return f"{self.key} {self.amount:.{self.currency_digits}f} {self.currency}"
