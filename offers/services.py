@@ -4,7 +4,6 @@ Everything here is for the account's manager or the broker's administrator; anyb
 Terms are append-only: revising adds a version, and investments keep the one they joined under.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
@@ -48,6 +47,8 @@ from offers.queries import amount_in_words, may_change_offers_of
 from offers.queries import resolve_join_link as resolve_join_link
 from outbox.services import record_event
 
+LONGEST_NAME = 80
+LONGEST_DESCRIPTION = 2000
 LONGEST_INTERVAL = 1000
 LONGEST_LOCK_IN_DAYS = 3650
 AMOUNT_LIMIT = Decimal(10) ** 15
@@ -335,11 +336,10 @@ def _check_lock_in(terms: TermsDraft) -> None:
 
 
 def _check_offer(offer: Offer, minimum_first: Decimal) -> None:
-    longest_name, longest_text = _longest("name"), _longest("description")
-    if not offer.name or len(offer.name) > longest_name:
-        raise OfferNameInvalid(field="name", longest=longest_name)
-    if len(offer.description) > longest_text:
-        raise OfferTextTooLong(field="description", longest=longest_text)
+    if not offer.name or len(offer.name) > LONGEST_NAME:
+        raise OfferNameInvalid(field="name", longest=LONGEST_NAME)
+    if len(offer.description) > LONGEST_DESCRIPTION:
+        raise OfferTextTooLong(field="description", longest=LONGEST_DESCRIPTION)
     if offer.capacity_amount is not None:
         _check_amount("capacity_amount", offer.capacity_amount, offer.account)
         if offer.capacity_amount < minimum_first:
@@ -353,10 +353,6 @@ def _require_name_free(offer: Offer) -> None:
     others = Offer.objects.filter(account_id=offer.account_id, name=offer.name).exclude(pk=offer.pk)
     if others.exclude(state=Offer.State.CLOSED).exists():
         raise OfferNameTaken(field="name")
-
-
-def _longest(field_name: str) -> int:
-    return Offer._meta.get_field(field_name).max_length or 0
 
 
 def _require_authority(by: User, account: PammAccount) -> None:
@@ -391,7 +387,7 @@ def _lock_account(account: PammAccount) -> None:
     PammAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
 
 
-def _moved(offer: Offer, state: Offer.State, *, since: Iterable[Offer.State], event: str) -> Offer:
+def _moved(offer: Offer, state: Offer.State, *, since: tuple[Offer.State, ...], event: str) -> Offer:
     if offer.state == state:
         return offer
     if offer.state not in since:

@@ -36,7 +36,7 @@ from rollover.models import Rollover
 from track_record.queries import ChartRange
 
 LEVERAGES = (1, 10, 20, 30, 50, 100, 200, 500)
-ROWS_SHOWN = 8
+ROWS_SHOWN = 5
 PAGE_SIZE = 50
 
 

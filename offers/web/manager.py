@@ -76,7 +76,7 @@ class Editor:
         self.terms = current_terms(offer) if offer else None
         self.action = request.POST.get("action", "")
         posted = request.POST if request.method == "POST" else None
-        self.offer_form = OfferForm(posted, initial=OfferForm.initial_of(offer) if offer else None)
+        self.offer_form = OfferForm(posted, initial=OfferForm.initial_of(offer))
         self.terms_form = TermsForm(posted, initial=TermsForm.initial_of(self.terms, account))
         self.rows = TierRows.of(self.terms, account) if posted is None else TierRows.typed(posted)
         self.example_form = ExampleForm(posted)
@@ -166,8 +166,15 @@ class Editor:
         post = self.request.POST
         self.rows = self._rows_after_action().unchecked()
         self.offer_form = OfferForm(initial=post.dict())
-        self.terms_form = TermsForm(initial=post.dict())
+        basis = self._basis_after_action()
+        self.terms_form = TermsForm(initial={**post.dict(), "basis": basis})
         self.example_form = ExampleForm(initial=post.dict())
+
+    def _basis_after_action(self) -> str:
+        """The basis as typed; whoever adds a tier to a flat fee wants tiers, most often by return."""
+        basis = self.request.POST.get("basis", Basis.FLAT.value)
+        adds_to_flat = self.action == "add-tier" and basis == Basis.FLAT.value
+        return Basis.YIELD.value if adds_to_flat else basis
 
     def _rows_after_action(self) -> TierRows:
         number = self.action.removeprefix("remove-tier-")

@@ -66,7 +66,10 @@ class OfferForm(forms.Form):
     )  # fmt: skip
 
     @staticmethod
-    def initial_of(offer: Offer) -> dict[str, Any]:
+    def initial_of(offer: Offer | None) -> dict[str, Any]:
+        """The offer as it is; a new one is public and its deposits wait for the manager."""
+        if offer is None:
+            return {"visibility": Offer.Visibility.PUBLIC, "approval": Offer.Approval.MANAGER}
         return {
             "name": offer.name,
             "description": offer.description,

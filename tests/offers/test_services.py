@@ -158,7 +158,7 @@ def test_everything_about_an_offer_is_refused_to_an_investor(
     account: PammAccount, bob: User, offer: Offer
 ) -> None:
     before = _counts()
-    fields = {
+    fields: dict[str, Any] = {
         "name": "Mine", "description": "", "visibility": Offer.Visibility.PUBLIC,
         "approval": Offer.Approval.AUTOMATIC, "capacity_amount": None, "capacity_investors": None,
     }  # fmt: skip

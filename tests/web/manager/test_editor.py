@@ -1,5 +1,6 @@
 """The offer editor: tiers, preview, refusals beside their inputs, versions and whom they affect."""
 
+import re
 from typing import Any
 
 import pytest
@@ -129,6 +130,15 @@ def test_tier_rows_are_added_and_removed_without_losing_what_was_typed(
     for nonsense in ("remove-tier-99", "remove-tier-x", "remove-tier-"):
         assert 'name="tier-2-rate"' in text_of(alice.post(_new(world), typed | {"action": nonsense}))
     assert not Offer.objects.filter(name="Half typed").exists()
+
+
+def test_tier_added_to_a_flat_fee_makes_it_depend_on_the_return(
+    world: AliceBobCharlie, alice: Client
+) -> None:
+    page = text_of(alice.post(_new(world), _typed([("", "20")], action="add-tier")))
+    (by_return,) = re.findall(r'<input[^>]*value="yield"[^>]*>', page)
+    assert "checked" in by_return
+    assert 'name="tier-1-bound"' in page
 
 
 def test_tiers_stop_at_the_limit_of_a_schedule(world: AliceBobCharlie, alice: Client) -> None:

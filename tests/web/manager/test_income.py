@@ -26,7 +26,7 @@ def _csv(client: Client, query: str = "") -> list[list[str]]:
     assert answer["Content-Disposition"] == 'attachment; filename="fee-income.csv"'
     # The request is over, and with it its scope: the lines must find their own.
     with broker_scope(None):
-        text = b"".join(answer.streaming_content).decode()  # type: ignore[arg-type]
+        text = answer.getvalue().decode()
     return list(csv.reader(text.splitlines()))
 
 

@@ -50,13 +50,13 @@ def _another_manager() -> User:
 def test_pages_about_an_account_do_not_exist_for_strangers(
     world: AliceBobCharlie, visit: Visit, who: str
 ) -> None:
+    with broker_scope(world.beta.pk):
+        rival_at_beta = _another_manager()
     browsers = {
         "investor": lambda: visit(world.bob),
         "another manager": lambda: visit(_another_manager()),
         "another broker": lambda: visit(rival_at_beta, "beta.localhost"),
     }
-    with broker_scope(world.beta.pk):
-        rival_at_beta = _another_manager()
     browser = browsers[who]()
     for method, address in _addresses(world):
         answer = getattr(browser, method)(address, {"note": "no", "step": "close", "action": "save"})
