@@ -103,7 +103,10 @@ class CountedDeal(HistoryModel):
         constraints = [
             models.UniqueConstraint(fields=["broker", "account", "ticket"], name="rollover_counteddeal_once"),
         ]
-        indexes = [models.Index(fields=["broker", "price_point"], name="rollover_counteddeal_point")]
+        indexes = [
+            models.Index(fields=["broker", "price_point"], name="rollover_counteddeal_point"),
+            models.Index(fields=["broker", "account", "executed_at"], name="rollover_counteddeal_at"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.ticket} {self.amount}"

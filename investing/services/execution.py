@@ -59,7 +59,9 @@ class Execution:
             .select_related("terms", "opening")
         )
         requests = list(
-            Request.objects.filter(account=self.account, state=Request.State.COLLECTING)
+            # Locked: whoever calls money back at this moment waits, and finds the request executed.
+            Request.objects.select_for_update(of=("self",))
+            .filter(account=self.account, state=Request.State.COLLECTING)
             .select_related("collection", "investment__personal_account", "investment__owner")
             .order_by("confirmed_at", "id")
         )
