@@ -1,7 +1,7 @@
 """The brokers of the demo with their people, accounts and offers, before anything happened.
 
-Rows of many apps written in bulk: their services would hash every password, ask the trading server that is not running,
-and date everything today.
+Rows of many apps written in bulk: their services would hash every password, ask the trading server that is
+not running, and date everything today.
 """
 
 import base64
@@ -36,7 +36,7 @@ from rollover.models import Schedule
 from trading.models import TradingGroup, TradingServer
 from trading.simulator.history import PastAccount
 
-_WITHOUT_DECOMPOSITION = str.maketrans({"\u0131": "i", "\u00f8": "o", "\u0142": "l"})
+_WITHOUT_DECOMPOSITION = str.maketrans({"ı": "i", "ø": "o", "ł": "l"})
 _FIRST_PAMM, _FIRST_HOUSE = 50_000, 90_000
 _HOUSE_FLOAT = {"USD": Decimal(10_000), "EUR": Decimal(10_000), "JPY": Decimal(1_000_000)}
 
@@ -88,11 +88,16 @@ def engage(
     births: list[datetime],
     identifiers: PastIdentifiers,
 ) -> Cast:
-    """Write people, accounts and offers of the broker in scope. `births`: when each PAMM account was opened."""
+    """Write people, accounts and offers of the broker in scope. `births`: when each PAMM account opened."""
     server = TradingServer.objects.create(
-        name="Demo server", host="127.0.0.1", port=site.trading_port, manager_login=plan.manager_login,
-        manager_password=site.manager_password, ca_certificate=site.certificate, time_zone=SERVER_TIME_ZONE,
-    )  # fmt: skip
+        name="Demo server",
+        host="127.0.0.1",
+        port=site.trading_port,
+        manager_login=plan.manager_login,
+        manager_password=site.manager_password,
+        ca_certificate=site.certificate,
+        time_zone=SERVER_TIME_ZONE,
+    )
     since = min(births) - timedelta(days=7)
     staff = _staff(plan, since)
     cast = Cast(plan, broker, server, staff["dealer"])
@@ -102,11 +107,14 @@ def engage(
     leaders = _users(plan, [made.person for made in plan.managers], since, Role.INVESTOR, Role.MANAGER)
     cast.managers = Manager.objects.bulk_create(
         Manager(
-            user=user, display_name=made.display_name, biography=made.biography, created_at=since,
+            user=user,
+            display_name=made.display_name,
+            biography=made.biography,
+            created_at=since,
             public_id=identifiers.at(since),
         )
         for user, made in zip(leaders, plan.managers, strict=True)
-    )  # fmt: skip
+    )
     _open_personal_accounts(cast, leaders, agent, stakes, since, identifiers)
     _open_house_accounts(cast, groups, since, identifiers)
     for number, (account, birth) in enumerate(zip(plan.accounts, births, strict=True)):
@@ -120,14 +128,16 @@ def schedule_rollovers(first_at: datetime) -> None:
 
 
 def email_of(person: Person, slug: str) -> str:
-    letters = unicodedata.normalize("NFKD", f"{person.first_name}.{person.last_name}".translate(_WITHOUT_DECOMPOSITION))
-    return "".join(letter for letter in letters.lower() if letter.isascii() and (letter.isalnum() or letter == ".")) + (
-        f"@{slug}.example"
+    letters = unicodedata.normalize(
+        "NFKD", f"{person.first_name}.{person.last_name}".translate(_WITHOUT_DECOMPOSITION)
     )
+    return "".join(
+        letter for letter in letters.lower() if letter.isascii() and (letter.isalnum() or letter == ".")
+    ) + (f"@{slug}.example")
 
 
 def totp_secret(email: str) -> str:
-    """The same at every load, so that an authenticator enrolled once goes on working after `make demo-reset`."""
+    """The same at every load: an authenticator enrolled once goes on working after `make demo-reset`."""
     return base64.b32encode(hashlib.sha256(f"pamm demo {email}".encode()).digest()[:20]).decode()
 
 
@@ -144,15 +154,22 @@ _hash: list[str] = []
 
 
 def _users(
-    plan: BrokerPlan, people: tuple[Person, ...] | list[Person], since: datetime, *roles: Role, email: str = ""
+    plan: BrokerPlan,
+    people: tuple[Person, ...] | list[Person],
+    since: datetime,
+    *roles: Role,
+    email: str = "",
 ) -> list[User]:
     users: list[User] = User.objects.bulk_create(
         User(
-            email=email or email_of(person, plan.slug), first_name=person.first_name, last_name=person.last_name,
-            password=_password_hash(), date_joined=since,
+            email=email or email_of(person, plan.slug),
+            first_name=person.first_name,
+            last_name=person.last_name,
+            password=_password_hash(),
+            date_joined=since,
         )
         for person in people
-    )  # fmt: skip
+    )
     Membership.objects.bulk_create(Membership(user=user, role=role) for user in users for role in roles)
     EmailAddress.objects.bulk_create(
         EmailAddress(user=user, email=user.email, verified=True, primary=True) for user in users
@@ -170,7 +187,11 @@ def _password_hash() -> str:
 def _groups(server: TradingServer) -> dict[tuple[str, str], TradingGroup]:
     groups = TradingGroup.objects.bulk_create(
         TradingGroup(
-            server=server, name=f"{purpose}\\{currency}", purpose=purpose, currency=currency, currency_digits=digits
+            server=server,
+            name=f"{purpose}\\{currency}",
+            purpose=purpose,
+            currency=currency,
+            currency_digits=digits,
         )
         for purpose in TradingGroup.Purpose.values
         for currency, digits in CURRENCY_DIGITS.items()
@@ -179,9 +200,14 @@ def _groups(server: TradingServer) -> dict[tuple[str, str], TradingGroup]:
 
 
 def _open_personal_accounts(
-    cast: Cast, leaders: list[User], agent: User, stakes: list[list[Stake]], since: datetime, ids: PastIdentifiers
+    cast: Cast,
+    leaders: list[User],
+    agent: User,
+    stakes: list[list[Stake]],
+    since: datetime,
+    ids: PastIdentifiers,
 ) -> None:
-    """For each client an account in the currencies of his stakes and at least one in dollars; so for each manager."""
+    """One in dollars for everybody, and one in each currency a person invests or manages in."""
     wanted: dict[tuple[int, str], User] = {}
     for user in cast.clients + leaders:
         wanted[user.pk, "USD"] = user
@@ -192,12 +218,19 @@ def _open_personal_accounts(
     introduced = {user.pk for user in cast.clients[:8]}
     rows = PersonalAccount.objects.bulk_create(
         PersonalAccount(
-            user=user, server=cast.server, login=cast.plan.logins_from + number, currency=currency,
-            currency_digits=CURRENCY_DIGITS[currency], created_at=since, public_id=ids.at(since),
+            user=user,
+            server=cast.server,
+            login=cast.plan.logins_from + number,
+            currency=currency,
+            currency_digits=CURRENCY_DIGITS[currency],
+            created_at=since,
+            public_id=ids.at(since),
             introduced_by=agent if user.pk in introduced else None,
         )
-        for number, ((_, currency), user) in enumerate(sorted(wanted.items(), key=lambda item: item[0]), start=1)
-    )  # fmt: skip
+        for number, ((_, currency), user) in enumerate(
+            sorted(wanted.items(), key=lambda item: item[0]), start=1
+        )
+    )
     for row in rows:
         cast.personal[row.user_id, row.currency] = row
         _at_server(cast, row.login, f"personal\\{row.currency}", row.user.full_name, since)
@@ -209,11 +242,16 @@ def _open_house_accounts(
     wanted = [(purpose, currency) for currency in CURRENCY_DIGITS for purpose in HouseAccount.Purpose]
     cast.houses = HouseAccount.objects.bulk_create(
         HouseAccount(
-            server=cast.server, login=cast.plan.logins_from + _FIRST_HOUSE + number, purpose=purpose, created_at=since,
-            currency=currency, currency_digits=CURRENCY_DIGITS[currency], public_id=ids.at(since),
+            server=cast.server,
+            login=cast.plan.logins_from + _FIRST_HOUSE + number,
+            purpose=purpose,
+            created_at=since,
+            currency=currency,
+            currency_digits=CURRENCY_DIGITS[currency],
+            public_id=ids.at(since),
         )
         for number, (purpose, currency) in enumerate(wanted, start=1)
-    )  # fmt: skip
+    )
     for house in cast.houses:
         group = groups[TradingGroup.Purpose.HOUSE, house.currency]
         _at_server(cast, house.login, group.name, f"{cast.plan.name} {house.purpose}", since)
@@ -224,33 +262,58 @@ def _open_pamm_account(
 ) -> None:
     manager = cast.managers[plan.manager]
     account: PammAccount = PammAccount.objects.create(
-        manager=manager, income_account=cast.personal_account(manager.user, plan.currency), server=cast.server,
-        login=cast.plan.logins_from + _FIRST_PAMM + number + 1, currency=plan.currency, name=plan.name,
-        currency_digits=CURRENCY_DIGITS[plan.currency], description=plan.description, disclosure=plan.disclosure,
-        minimum_own_capital=plan.own_capital / 2, opening_key=f"demo-{number + 1}", created_at=birth,
-        state=PammAccount.State.ACTIVE, public_id=identifiers.at(birth),
-    )  # fmt: skip
+        manager=manager,
+        income_account=cast.personal_account(manager.user, plan.currency),
+        server=cast.server,
+        login=cast.plan.logins_from + _FIRST_PAMM + number + 1,
+        currency=plan.currency,
+        name=plan.name,
+        currency_digits=CURRENCY_DIGITS[plan.currency],
+        description=plan.description,
+        disclosure=plan.disclosure,
+        minimum_own_capital=plan.own_capital / 2,
+        opening_key=f"demo-{number + 1}",
+        created_at=birth,
+        state=PammAccount.State.ACTIVE,
+        public_id=identifiers.at(birth),
+    )
     # Defaults are whole numbers until they have been read back.
     account.refresh_from_db(
         fields=[
-            "units", "last_equity", "last_price_equity", "last_price_units", "last_balance", "last_floating",
+            "units",
+            "last_equity",
+            "last_price_equity",
+            "last_price_units",
+            "last_balance",
+            "last_floating",
             "rounding_carried",
         ]
-    )  # fmt: skip
+    )
     cast.accounts.append(account)
     _at_server(cast, account.login or 0, f"pamm\\{plan.currency}", plan.name, birth)
     versions = []
     for made in plan.offers:
         offer = Offer.objects.create(
-            account=account, name=made.name, description=made.description, visibility=made.visibility,
-            approval=made.approval, state=Offer.State.OPEN, created_at=birth, public_id=identifiers.at(birth),
-        )  # fmt: skip
+            account=account,
+            name=made.name,
+            description=made.description,
+            visibility=made.visibility,
+            approval=made.approval,
+            state=Offer.State.OPEN,
+            created_at=birth,
+            public_id=identifiers.at(birth),
+        )
         draft = TermsDraft(
-            schedule=made.schedule, minimum_first=made.minimum, minimum_further=made.minimum / 5,
-            minimum_remaining=made.minimum / 5, interval_unit=made.interval_unit,
-            interval_count=made.interval_count, interval_anchor=made.interval_anchor,
-            lock_in_days=made.lock_in_days, early_exit_rate=made.early_exit_rate,
-        )  # fmt: skip
+            schedule=made.schedule,
+            minimum_first=made.minimum,
+            minimum_further=made.minimum / 5,
+            minimum_remaining=made.minimum / 5,
+            interval_unit=made.interval_unit,
+            interval_count=made.interval_count,
+            interval_anchor=made.interval_anchor,
+            lock_in_days=made.lock_in_days,
+            early_exit_rate=made.early_exit_rate,
+        )
         check_terms(draft, account)
         terms = draft.version_of(offer, 1, manager.user)
         terms.created_at, terms.public_id = birth, identifiers.at(birth)

@@ -37,17 +37,18 @@ class KeyRanges:
     def _ask(self, call: str, model: type[models.Model]) -> int:
         table = model._meta.db_table
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT {call.format('pg_get_serial_sequence(%s, %s)')}", [table, "id"])  # noqa: S608
+            cursor.execute(f"SELECT {call.format('pg_get_serial_sequence(%s, %s)')}", [table, "id"])
             (number,) = cursor.fetchone()
         return int(number)
 
 
 def copy_rows(model: type[models.Model], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
     """Append rows, given as values of the named fields (`account_id`, not `account`); how many there were."""
-    fields = {field.attname: field.column for field in model._meta.concrete_fields}
+    fields = {field.attname: str(field.column) for field in model._meta.concrete_fields}
     lines = _Lines(rows)
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-        sql.Identifier(model._meta.db_table), sql.SQL(", ").join(sql.Identifier(fields[name]) for name in columns)
+        sql.Identifier(model._meta.db_table),
+        sql.SQL(", ").join(sql.Identifier(fields[name]) for name in columns),
     )
     with connection.cursor() as cursor:
         cursor.cursor.copy_expert(statement.as_string(cursor.cursor), lines)

@@ -1,6 +1,7 @@
 """What traders of different character earn hour by hour, by chance with a seed.
 
-Chance is drawn as floating numbers and becomes whole parts of `RATE_SCALE` at once; money is computed from those.
+Chance is drawn as floating numbers and becomes whole parts of `RATE_SCALE` at once; money is computed from
+those.
 """
 
 import math
@@ -18,8 +19,8 @@ YEAR_HOURS = 365 * 24
 class Character:
     """How an account trades.
 
-    `yearly_return` and `daily_volatility` are fractions; `patience` the share of quiet hours without any closed
-    trade; `regime_days` how long good and bad phases last, `regime_strength` how much they differ.
+    `yearly_return` and `daily_volatility` are fractions; `patience` is the share of busy hours without a
+    closed trade; `regime_days` how long good and bad phases last, `regime_strength` how much they differ.
     """
 
     yearly_return: float
@@ -44,9 +45,9 @@ def is_open(moment: datetime, server_zone: tzinfo) -> bool:
 def hourly_rates(
     character: Character, hours: Sequence[datetime], server_zone: tzinfo, chance: random.Random
 ) -> list[int]:
-    """Result of the hour that ends at each of `hours`, in parts of `RATE_SCALE` of the equity; 0 without a trade.
+    """Result of the hour that ends at each of `hours`, in parts of `RATE_SCALE` of the equity.
 
-    The whole comes to the character's yearly return for the length of time there is.
+    0 without a trade. The whole comes to the character's yearly return for the length of time there is.
     """
     hourly_volatility = character.daily_volatility / math.sqrt(16)
     drifts: list[float] = []

@@ -12,7 +12,7 @@ _ADDRESS = ("NAME", "USER", "PASSWORD", "HOST", "PORT", "OPTIONS")
 
 @contextmanager
 def connected_as_owner() -> Iterator[None]:
-    """Point this thread's connection at DATABASE_OWNER_URL for the block. Raises ImproperlyConfigured without it."""
+    """Point this thread's connection at DATABASE_OWNER_URL. Raises ImproperlyConfigured without it."""
     wanted = ENVIRONMENT.database("DATABASE_OWNER_URL")
     current = connection.settings_dict
     before = {name: current[name] for name in _ADDRESS}

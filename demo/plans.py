@@ -1,4 +1,4 @@
-"""Who puts money where and when, by chance with a seed: the requests of the past and the open ones of today."""
+"""Who puts money where and when, by chance with a seed: requests of the past, and open ones of today."""
 
 import random
 from collections.abc import Sequence
@@ -24,9 +24,10 @@ class Act(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One request. `hour` counts from the account's first rollover; None: open today, `is_confirmed` or not.
+    """One request.
 
-    `amount` of a deposit in the account's currency; `share` of a withdrawal as a fraction of what is available.
+    `hour` counts from the account's first rollover; None: open today, `is_confirmed` or not. `amount` of a
+    deposit is in the account's currency, `share` of a withdrawal a fraction of what is available.
     """
 
     act: Act
@@ -38,7 +39,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Stake:
-    """One investment to be: `client` and `offer` are indexes into the broker's clients and the account's offers."""
+    """One investment to be. `client` and `offer` are indexes into the plans of broker and account."""
 
     client: int
     offer: int
@@ -58,7 +59,9 @@ def stakes_of(broker: BrokerPlan, hours: Sequence[int], chance: random.Random) -
             offer = chance.choices(
                 range(len(account.offers)), weights=[offer.weight for offer in account.offers]
             )[0]
-            planned[number].append(Stake(client, offer, _past(account, account.offers[offer], hours[number], chance)))
+            planned[number].append(
+                Stake(client, offer, _past(account, account.offers[offer], hours[number], chance))
+            )
     for number, account in enumerate(broker.accounts):
         planned[number] += _today(broker, account, number, planned[number], chance)
     return planned
@@ -74,8 +77,8 @@ def _past(account: AccountPlan, offer: OfferPlan, hours: int, chance: random.Ran
     last = hours - SETTLING_HOURS
     joined = 1 + int(max(last - 24, 1) * chance.random() ** 1.6)
     acts = [Act.DEPOSIT] if chance.random() < 0.4 else []
-    # A deposit after a withdrawal could be refused under tiers: money that was taken out waits for the interval's end.
-    # Nobody could ask to leave before the end of a lock-in.
+    # A deposit after a withdrawal could be refused under tiers: money that was taken out waits for the
+    # interval's end. Nobody could ask to leave before the end of a lock-in.
     if not offer.lock_in_days:
         acts += [Act.WITHDRAW] if chance.random() < 0.35 else []
         acts += [Act.CLOSE] if chance.random() < 0.22 else []
@@ -94,14 +97,16 @@ def _past(account: AccountPlan, offer: OfferPlan, hours: int, chance: random.Ran
 def _today(
     broker: BrokerPlan, account: AccountPlan, number: int, stakes: list[Stake], chance: random.Random
 ) -> list[Stake]:
-    """Requests that wait: one for the approver's yes; at every other account a deposit and a withdrawal that the
-    next rollover executes.
+    """Stakes that wait for the approver's yes; at every other account also a deposit and a withdrawal that
+    the next rollover executes.
     """
     clients = range(len(broker.clients) - PEOPLE_WITHOUT_INVESTMENT)
     free = [client for client in clients if client not in {stake.client for stake in stakes}]
     offer = account.offers[0]
     waiting = [
-        Stake(client, 0, (Step(Act.DEPOSIT, None, _amount(account, offer, chance), is_confirmed=is_confirmed),))
+        Stake(
+            client, 0, (Step(Act.DEPOSIT, None, _amount(account, offer, chance), is_confirmed=is_confirmed),)
+        )
         for client, is_confirmed in zip(free, (False, True)[: 1 + (number + 1) % 2], strict=False)
     ]
     for index, stake in enumerate(stakes):
@@ -114,7 +119,7 @@ def _today(
 
 
 def _amount(account: AccountPlan, offer: OfferPlan, chance: random.Random) -> Decimal:
-    """Mostly small, a few large, round, at least the offer's minimum for a first and twice that for a later deposit."""
+    """Mostly small, a few large, round, and at least twice the offer's minimum."""
     units = 50 * round(10 * 2 ** chance.uniform(0, 5.5))
     amount = Decimal(units * (YEN_PER_UNIT if account.currency == "JPY" else 1))
     return max(amount, 2 * offer.minimum)

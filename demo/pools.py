@@ -1,8 +1,8 @@
-"""The past of one PAMM account: hourly rollovers with what the trading server and the platform recorded of them.
+"""The past of one PAMM account: hourly rollovers, and what the trading server and we recorded of them.
 
-No rule of the money stands here. Prices, units, fees, transfers and ledger lines come from the code that a live rollover
-runs (`next_price_point`, `Execution`, `rollover_transfers`, `result_lines`, `flow_lines`, `leg_entry`); here it is only
-decided when it runs, and what it answers is kept for COPY.
+No rule of the money stands here. Prices, units, fees, transfers and ledger lines come from the code that a
+live rollover runs (`next_price_point`, `Execution`, `rollover_transfers`, `result_lines`, `flow_lines`,
+`leg_entry`); here it is only decided when it runs, and what it answers is kept for COPY.
 """
 
 import random
@@ -28,7 +28,7 @@ from fees.models import Charge
 from fees.queries import fee_basis
 from fees.services import available
 from investing.models import Request
-from investing.services.execution import Execution, pamm_endpoint
+from investing.services.execution import Execution
 from investing.services.requests import PENDING_FOR
 from ledger.services import Draft
 from money.exact import ZERO, decimal_of, exact_sum, scaled_int
@@ -80,16 +80,35 @@ class Past:
 
 POINT_COLUMNS = tuple(field.attname for field in PricePoint._meta.concrete_fields)
 ROLLOVER_COLUMNS = (
-    "id", "broker_id", "public_id", "account_id", "scheduled_for", "ordered_at", "state", "dispatched_at",
-    "lease_holder", "attempts", "started_at", "completed_at", "price_point_id", "reason_code", "reason",
-)  # fmt: skip
+    "id",
+    "broker_id",
+    "public_id",
+    "account_id",
+    "scheduled_for",
+    "ordered_at",
+    "state",
+    "dispatched_at",
+    "lease_holder",
+    "attempts",
+    "started_at",
+    "completed_at",
+    "price_point_id",
+    "reason_code",
+    "reason",
+)
 
 
 class PastPool:
     """One account from its first rollover to its last; `run` fills the broker's past."""
 
     def __init__(
-        self, cast: Cast, number: int, stakes: Sequence[Stake], hours: Sequence[datetime], past: Past, seed: str
+        self,
+        cast: Cast,
+        number: int,
+        stakes: Sequence[Stake],
+        hours: Sequence[datetime],
+        past: Past,
+        seed: str,
     ) -> None:
         self.cast, self.past, self.hours = cast, past, hours
         self.plan: AccountPlan = cast.plan.accounts[number]
@@ -112,7 +131,7 @@ class PastPool:
             self._plan_steps(self._invested(owner, stake.offer), stake.steps)
 
     def run(self, rates: Sequence[int]) -> None:
-        """Roll over at every hour, the market having earned `rates` (parts of `RATE_SCALE`) in the hour before."""
+        """Roll over at every hour; the hour before it earned the `rates` (parts of `RATE_SCALE`)."""
         for number, (hour, rate) in enumerate(zip(self.hours, rates, strict=True)):
             result = self._trade(hour, rate)
             self._roll_over(number, hour, result)
@@ -124,7 +143,7 @@ class PastPool:
     # trading
 
     def _trade(self, hour: datetime, rate: int) -> int:
-        """Close one or two trades in the hour before, for `rate` of the balance; their result in minor units."""
+        """Close one or two trades in the hour before, for `rate` of the balance; result in minor units."""
         result = self._balance * rate // RATE_SCALE
         if not result:
             return 0
@@ -158,9 +177,17 @@ class PastPool:
         balance, trading_result = decimal_of(self._balance, self.digits), decimal_of(result, self.digits)
         requests = self._collect(number, hour)
         snapshot = Snapshot(
-            at=hour + PRICED_AFTER, balance=balance, equity=balance, credit=ZERO, margin=ZERO, withdrawable=balance,
-            owed=ZERO, incoming=ZERO, trading_result=trading_result, has_open_positions=False,
-        )  # fmt: skip
+            at=hour + PRICED_AFTER,
+            balance=balance,
+            equity=balance,
+            credit=ZERO,
+            margin=ZERO,
+            withdrawable=balance,
+            owed=ZERO,
+            incoming=ZERO,
+            trading_result=trading_result,
+            has_open_positions=False,
+        )
         point = next_price_point(account, snapshot, moves_money=moves_money)
         point.pk = self.past.keys.next(PricePoint)
         self.past.points.append(tuple([getattr(point, name) for name in POINT_COLUMNS]))
@@ -176,11 +203,23 @@ class PastPool:
             self.past.drafts.append(Draft("rollover", f"price-point:{point.pk}", point.priced_at, lines))
         self.past.rollovers.append(
             (
-                self.past.keys.next(Rollover), account.broker_id, self.past.identifiers.at(hour), account.pk, hour,
-                hour, Rollover.State.COMPLETED.value, hour, "", 1, hour, hour + COMPLETED_AFTER, point.pk,
-                "" if moves_money else "quiet_window", {},
+                self.past.keys.next(Rollover),
+                account.broker_id,
+                self.past.identifiers.at(hour),
+                account.pk,
+                hour,
+                hour,
+                Rollover.State.COMPLETED.value,
+                hour,
+                "",
+                1,
+                hour,
+                hour + COMPLETED_AFTER,
+                point.pk,
+                "" if moves_money else "quiet_window",
+                {},
             )
-        )  # fmt: skip
+        )
 
     def _carry_out(
         self, book: UnitBook, due: list[Interval], requests: list[Request], snapshot: Snapshot
@@ -204,7 +243,9 @@ class PastPool:
             charge.pk, charge.public_id = past.keys.next(Charge), past.identifiers.at(point.priced_at)
         past.entries += book.entries
         past.charges += execution.charges.charges
-        past.events += [(kind, subject, payload, point.priced_at) for kind, subject, payload in execution.events()]
+        past.events += [
+            (kind, subject, payload, point.priced_at) for kind, subject, payload in execution.events()
+        ]
         return flow_lines(account, execution, drafts)
 
     def _due(self, point: PricePoint) -> list[Interval]:
@@ -215,7 +256,7 @@ class PastPool:
         ]
 
     def _share_interval(self, investment: Investment) -> None:
-        """One object for each interval: its opening price is not in the database yet, so none may be read from there."""
+        """One object per interval: its opening price is not in the database yet and cannot be read."""
         if investment.interval is not None:
             investment.interval = self._intervals.setdefault(investment.interval.pk, investment.interval)
 
@@ -232,11 +273,22 @@ class PastPool:
     def _invested(self, owner: User, offer: int | None) -> Investment:
         terms = None if offer is None else self.terms[offer]
         return Investment(
-            pk=self.past.keys.next(Investment), broker_id=self.account.broker_id, account=self.account, owner=owner,
-            personal_account=self.cast.personal_account(owner, self.account.currency), terms=terms,
-            is_own_capital=terms is None, series=self.account.series, units=ZERO, lowest_units=ZERO,
-            high_water_mark=ZERO, performance_carried=ZERO, paid_in=ZERO, paid_out=ZERO, fees_paid=ZERO,
-        )  # fmt: skip
+            pk=self.past.keys.next(Investment),
+            broker_id=self.account.broker_id,
+            account=self.account,
+            owner=owner,
+            personal_account=self.cast.personal_account(owner, self.account.currency),
+            terms=terms,
+            is_own_capital=terms is None,
+            series=self.account.series,
+            units=ZERO,
+            lowest_units=ZERO,
+            high_water_mark=ZERO,
+            performance_carried=ZERO,
+            paid_in=ZERO,
+            paid_out=ZERO,
+            fees_paid=ZERO,
+        )
 
     def _plan_steps(self, investment: Investment, steps: Iterable[Step]) -> None:
         self.investments[investment.pk] = investment
@@ -252,8 +304,8 @@ class PastPool:
         investment.public_id = self.past.identifiers.at(investment.created_at)
 
     def _collect(self, number: int, hour: datetime) -> list[Request]:
-        """The requests that this rollover executes; the money of deposits goes into transit before its price."""
-        requests = []
+        """The requests this rollover executes; the money of deposits goes into transit before the price."""
+        requests: list[Request] = []
         for investment, step in self._steps.get(number, ()):
             amount = self._amount(investment, step, hour)
             if step.act is Act.WITHDRAW and not amount:
@@ -280,18 +332,30 @@ class PastPool:
     def _request(self, investment: Investment, act: Act, amount: Decimal | None, hour: datetime) -> Request:
         asked_at = hour - timedelta(minutes=self._chance.randint(20, 55))
         kind = {
-            Act.DEPOSIT: Request.Kind.DEPOSIT, Act.WITHDRAW: Request.Kind.WITHDRAWAL, Act.CLOSE: Request.Kind.CLOSE
-        }[act]  # fmt: skip
+            Act.DEPOSIT: Request.Kind.DEPOSIT,
+            Act.WITHDRAW: Request.Kind.WITHDRAWAL,
+            Act.CLOSE: Request.Kind.CLOSE,
+        }[act]
         public_id = self.past.identifiers.at(asked_at)
         approved = kind == Request.Kind.DEPOSIT and self._approval(investment) == Offer.Approval.MANAGER
         confirmed_at = asked_at + timedelta(minutes=self._chance.randint(2, 15)) if approved else asked_at
         request = Request(
-            pk=self.past.keys.next(Request), broker_id=self.account.broker_id, public_id=public_id,
-            investment=investment, account=self.account, kind=kind, amount=amount, currency=self.account.currency,
-            currency_digits=self.digits, state=Request.State.CONFIRMED, created_at=asked_at,
-            created_by_id=investment.owner_id, confirmed_at=confirmed_at, idempotency_key=f"demo-{public_id}",
+            pk=self.past.keys.next(Request),
+            broker_id=self.account.broker_id,
+            public_id=public_id,
+            investment=investment,
+            account=self.account,
+            kind=kind,
+            amount=amount,
+            currency=self.account.currency,
+            currency_digits=self.digits,
+            state=Request.State.CONFIRMED,
+            created_at=asked_at,
+            created_by_id=investment.owner_id,
+            confirmed_at=confirmed_at,
+            idempotency_key=f"demo-{public_id}",
             confirmed_by_id=self.account.manager.user_id if approved else None,
-        )  # fmt: skip
+        )
         if investment.is_own_capital:
             request.idempotency_key = f"own-capital-{self.account.public_id}"
             opened = {"login": self.account.login, "own_capital": str(amount)}
@@ -309,9 +373,12 @@ class PastPool:
             request.state, request.confirmed_at, request.confirmed_by_id = Request.State.PENDING, None, None
             request.expires_at = request.created_at + PENDING_FOR
         payload = {
-            "kind": request.kind, "amount": str(request.amount), "currency": request.currency,
-            "investment": str(investment.public_id), "state": str(request.state),
-        }  # fmt: skip
+            "kind": request.kind,
+            "amount": str(request.amount),
+            "currency": request.currency,
+            "investment": str(investment.public_id),
+            "state": str(request.state),
+        }
         self.past.events.append(("request.created", request.public_id, payload, request.created_at))
 
     def _approval(self, investment: Investment) -> str:
@@ -320,7 +387,10 @@ class PastPool:
     # money
 
     def _move(
-        self, priced_at: datetime, releases: Sequence[tuple[Transfer, Endpoint]], drafts: Sequence[TransferDraft]
+        self,
+        priced_at: datetime,
+        releases: Sequence[tuple[Transfer, Endpoint]],
+        drafts: Sequence[TransferDraft],
     ) -> None:
         at = priced_at - PRICED_AFTER + SENT_AFTER
         for transfer, destination in releases:
@@ -330,30 +400,62 @@ class PastPool:
             if draft.destination is None:
                 raise PastNotPossible("a payout without a destination")
             transfer = self._transfer(draft.purpose, draft.subject, draft.amount, priced_at)
-            for position, end, amount in ((1, draft.source, -draft.amount), (2, draft.destination, draft.amount)):
+            for position, end, amount in (
+                (1, draft.source, -draft.amount),
+                (2, draft.destination, draft.amount),
+            ):
                 at += BETWEEN_OPERATIONS
                 self._apply(transfer, position, end, amount, at)
 
-    def _transfer(self, purpose: Transfer.Purpose, subject: uuid.UUID, amount: Decimal, at: datetime) -> Transfer:
+    def _transfer(
+        self, purpose: Transfer.Purpose, subject: uuid.UUID, amount: Decimal, at: datetime
+    ) -> Transfer:
         transfer = Transfer(
-            pk=self.past.keys.next(Transfer), broker_id=self.account.broker_id, server=self.cast.server,
-            public_id=self.past.identifiers.at(at), purpose=purpose, subject=subject, amount=amount,
-            currency=self.account.currency, currency_digits=self.digits, state=Transfer.State.PLANNED, created_at=at,
-        )  # fmt: skip
+            pk=self.past.keys.next(Transfer),
+            broker_id=self.account.broker_id,
+            server=self.cast.server,
+            public_id=self.past.identifiers.at(at),
+            purpose=purpose,
+            subject=subject,
+            amount=amount,
+            currency=self.account.currency,
+            currency_digits=self.digits,
+            state=Transfer.State.PLANNED,
+            created_at=at,
+        )
         self.past.transfers.append(transfer)
         return transfer
 
     def _apply(self, transfer: Transfer, position: int, end: Endpoint, amount: Decimal, at: datetime) -> None:
         """One balance operation, sent and applied at `at`."""
         leg = Leg(
-            pk=self.past.keys.next(Leg), broker_id=self.account.broker_id, transfer=transfer, position=position,
-            server=self.cast.server, login=end.login, side=end.side, owner=end.owner, amount=amount,
-            currency=self.account.currency, currency_digits=self.digits, state=Leg.State.APPLIED, attempts=1,
-            key=f"{KEY_PREFIX}{crockford(self.past.identifiers.at(at))}", first_sent_at=at, applied_at=at,
+            pk=self.past.keys.next(Leg),
+            broker_id=self.account.broker_id,
+            transfer=transfer,
+            position=position,
+            server=self.cast.server,
+            login=end.login,
+            side=end.side,
+            owner=end.owner,
+            amount=amount,
+            currency=self.account.currency,
+            currency_digits=self.digits,
+            state=Leg.State.APPLIED,
+            attempts=1,
+            key=f"{KEY_PREFIX}{crockford(self.past.identifiers.at(at))}",
+            first_sent_at=at,
+            applied_at=at,
             retry_at=at + timedelta(minutes=1),
-        )  # fmt: skip
+        )
         deal = self.past.add_deal(
-            PastDeal(end.login, at, DealAction.BALANCE, amount, comment=leg.key, dealer=self.cast.plan.manager_login)
+            PastDeal(
+                end.login,
+                at,
+                DealAction.BALANCE,
+                amount,
+                comment=leg.key,
+                dealer=self.cast.plan.manager_login,
+            )
         )
         self.past.legs.append((leg, deal))
         transfer.state = Transfer.State.COMPLETED if position == 2 else Transfer.State.IN_TRANSIT

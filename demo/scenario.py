@@ -99,7 +99,7 @@ class ManagerPlan:
 
 @dataclass(frozen=True, slots=True)
 class BrokerPlan:
-    """`logins_from`: the trading logins of its accounts are counted from there; one server holds both brokers'."""
+    """`logins_from`: its trading logins are counted from there; one server holds both brokers'."""
 
     slug: str
     name: str
@@ -157,15 +157,15 @@ ALPHA = BrokerPlan(
     clients=people(
         """
         Amara Okafor
-        Bj\u00f6rn Lindqvist
+        Björn Lindqvist
         Camille Laurent
         Daniel Kowalski
-        Elif Y\u0131lmaz
+        Elif Yılmaz
         Farid Haddad
         Grace Mwangi
-        Hugo Fern\u00e1ndez
+        Hugo Fernández
         Isabella Rossi
-        Jan Nov\u00e1k
+        Jan Novák
         Kavya Iyer
         Liam O'Connor
         Mei Chen
@@ -185,14 +185,16 @@ ALPHA = BrokerPlan(
     ),
     agent=Person("Zoltan", "Horvath"),
     staff={
-        "admin": Person("Ada", "Marsh"), "dealer": Person("Dexter", "Quinn"), "auditor": Person("Audrey", "Blum"),
+        "admin": Person("Ada", "Marsh"),
+        "dealer": Person("Dexter", "Quinn"),
+        "auditor": Person("Audrey", "Blum"),
     },
     accounts=(
         AccountPlan(
             "Fjord Steady", "Low risk in EUR, GBP and CHF against the dollar. Aims at one percent a month.",
             0, "USD", STEADY, 365, Decimal(25_000),
             (
-                OfferPlan("Standard", flat(20), Decimal(500), "A fifth of the profit, month by month.", weight=3),
+                OfferPlan("Standard", flat(20), Decimal(500), "A fifth of the profit, monthly.", weight=3),
                 OfferPlan(
                     "Performance tiers", EXAMPLE_1, Decimal(1_000),
                     "Nothing below 10 % in the interval, 20 % from there, 50 % from 40 %.",
@@ -222,11 +224,11 @@ ALPHA = BrokerPlan(
         AccountPlan(
             "Tokyo Hours", "Yen pairs in the Asian session. Every position closed before London opens.",
             2, "JPY", PATIENT, 300, Decimal(2_000_000),
-            (OfferPlan("\u5186\u5efa\u3066 Yen", MARGINAL, Decimal(100_000), "Marginal tiers: no cliffs.", weight=2),),
+            (OfferPlan("円建て", MARGINAL, Decimal(100_000), "Tiers without cliffs.", weight=2),),
             ("USDJPY", "EURJPY"),
         ),
         AccountPlan(
-            "Young Breakout", "The momentum rules on shorter horizons. Two months of history: judge it accordingly.",
+            "Young Breakout", "The momentum rules on shorter horizons, for two months so far.",
             1, "USD", BOLD, 60, Decimal(5_000),
             (
                 OfferPlan(
@@ -254,7 +256,7 @@ BETA = BrokerPlan(
     logins_from=200_000,
     managers=(
         manager("Arjun Mehta", "Mehta Systematic", "Forty small systems, none of which may hurt alone."),
-        manager("Sofia Lindgren", "Northern Swing", "Swing trading on daily charts, a handful of trades a week."),
+        manager("Sofia Lindgren", "Northern Swing", "Swing trading on daily charts, a few trades a week."),
         manager("Thabo Nkosi", "Nkosi Metals", "Gold and the currencies that follow it."),
     ),
     clients=people(
@@ -277,7 +279,7 @@ BETA = BrokerPlan(
         Priya Sharma
         Rafael Costa
         Siti Nurhaliza
-        Tom\u00e1\u0161 Dvo\u0159\u00e1k
+        Tomáš Dvořák
         Ursula Meier
         Victor Ionescu
         Wei Ling Tan
@@ -287,7 +289,9 @@ BETA = BrokerPlan(
     ),
     agent=Person("Paolo", "Ferri"),
     staff={
-        "admin": Person("Bea", "Holm"), "dealer": Person("Boris", "Lang"), "auditor": Person("Belinda", "Oduya"),
+        "admin": Person("Bea", "Holm"),
+        "dealer": Person("Boris", "Lang"),
+        "auditor": Person("Belinda", "Oduya"),
     },
     accounts=(
         AccountPlan(

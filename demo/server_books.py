@@ -27,7 +27,7 @@ class ServerBooks:
         return (self.folder / MARK).exists()
 
     def begin(self) -> None:
-        """Clear what a load that was cut off has left. Raises DemoNotLoadable where the folder is somebody else's."""
+        """Clear what a load that was cut off has left. Raises DemoNotLoadable where it is somebody else's."""
         if self.folder.exists() and any(self.folder.iterdir()) and not self.are_in_place:
             raise DemoNotLoadable(f"{self.folder} holds the books of another trading server")
         for left_over in (self.folder, self._aside):

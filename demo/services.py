@@ -1,7 +1,7 @@
 """Loading the demo: two brokers and their past, into the database and into the simulated server's books.
 
-Everything of ours is one transaction. The server's books are written aside and renamed into place just before it
-commits: cut off anywhere, the database is empty, and books that stand beside an empty database are made anew.
+Everything of ours is one transaction. The server's books are written aside and renamed into place just before
+it commits: cut off anywhere, the database is empty, and books beside an empty database are made anew.
 """
 
 import os
@@ -78,10 +78,10 @@ class Addresses:
 def load_demo(
     addresses: Addresses, *, days: int = 365, seed: int = 1, until: datetime | None = None, say: Progress
 ) -> bool:
-    """Load the demo whose past ends with the last full hour at or before `until`; whether there was anything to do.
+    """Load the demo; whether there was anything to do. Its past ends with the last full hour up to `until`.
 
-    Where it is loaded already only the addresses are brought up to date. Raises DemoNotLoadable for a database with
-    other brokers in it, and for one half of the demo without the other.
+    Where it is loaded already only the addresses are brought up to date. Raises DemoNotLoadable for a
+    database with other brokers in it, and for one half of the demo without the other.
     """
     books = ServerBooks(addresses.folder)
     end = (until or datetime.now(UTC)).replace(minute=0, second=0, microsecond=0)
@@ -148,7 +148,9 @@ class _Load:
         ]
         self._open_balances(cast, pools, min(each[0] for each in hours) - timedelta(days=1), chance)
         for number, pool in enumerate(pools):
-            rates = hourly_rates(plan.accounts[number].character, hours[number], ZoneInfo(SERVER_TIME_ZONE), chance)
+            rates = hourly_rates(
+                plan.accounts[number].character, hours[number], ZoneInfo(SERVER_TIME_ZONE), chance
+            )
             pool.run(rates)
             copy_rows(PricePoint, POINT_COLUMNS, past.points)
             copy_rows(Rollover, ROLLOVER_COLUMNS, past.rollovers)
@@ -184,10 +186,14 @@ class _Load:
             self.tickets[place] = ticket
         for login, balance in self.balances.items():
             if loaded.balances[login] != balance:
-                raise RuntimeError(f"{login}: the server's books say {loaded.balances[login]}, ours {balance}")
+                raise RuntimeError(
+                    f"{login}: the server's books say {loaded.balances[login]}, ours {balance}"
+                )
 
     def _write_rest(self, cast: Cast, past: Past) -> None:
-        self.say(f"{cast.broker.name}: {len(past.counted)} counted deals, {len(past.drafts)} entries of the ledger")
+        self.say(
+            f"{cast.broker.name}: {len(past.counted)} counted deals, {len(past.drafts)} entries of the ledger"
+        )
         for leg, deal in past.legs:
             leg.ticket = self.tickets[deal]
         copy_instances(Investment, past.investments)
@@ -204,10 +210,21 @@ class _Load:
         for account, place, part, point in past.counted:
             deal = self.deals[place]
             yield (
-                self.keys.next(CountedDeal), account.broker_id, account.pk, point, self.tickets[place], part.value,
-                int(deal.action), deal.at, deal.symbol, deal.volume, deal.price, deal.profit,
-                account.currency_digits, deal.comment,
-            )  # fmt: skip
+                self.keys.next(CountedDeal),
+                account.broker_id,
+                account.pk,
+                point,
+                self.tickets[place],
+                part.value,
+                int(deal.action),
+                deal.at,
+                deal.symbol,
+                deal.volume,
+                deal.price,
+                deal.profit,
+                account.currency_digits,
+                deal.comment,
+            )
 
     def _write_ledger(self, cast: Cast, past: Past) -> None:
         accounts = ledger_accounts({key for draft in past.drafts for key, amount in draft.lines if amount})
@@ -235,12 +252,34 @@ class _Load:
 
 
 _COPIED = (
-    PricePoint, Rollover, CountedDeal, Investment, UnitEntry, Charge, Request, Transfer, Leg, Entry, Posting,
-)  # fmt: skip
+    PricePoint,
+    Rollover,
+    CountedDeal,
+    Investment,
+    UnitEntry,
+    Charge,
+    Request,
+    Transfer,
+    Leg,
+    Entry,
+    Posting,
+)
 _COUNTED_COLUMNS = (
-    "id", "broker_id", "account_id", "price_point_id", "ticket", "part", "action", "executed_at", "symbol", "volume",
-    "price", "amount", "currency_digits", "comment",
-)  # fmt: skip
+    "id",
+    "broker_id",
+    "account_id",
+    "price_point_id",
+    "ticket",
+    "part",
+    "action",
+    "executed_at",
+    "symbol",
+    "volume",
+    "price",
+    "amount",
+    "currency_digits",
+    "comment",
+)
 _ENTRY_COLUMNS = ("id", "broker_id", "public_id", "kind", "source", "note", "occurred_at", "recorded_at")
 _POSTING_COLUMNS = ("id", "broker_id", "entry_id", "account_id", "amount", "currency_digits")
 _EVENT_COLUMNS = ("broker_id", "public_id", "kind", "subject", "payload", "occurred_at", "recorded_at")
@@ -266,10 +305,13 @@ def _require_demo(present: Mapping[str, int], books: ServerBooks) -> None:
     for slug, broker_id in present.items():
         with broker_scope(broker_id):
             if not Event.objects.filter(kind="demo.loaded").exists():
-                raise DemoNotLoadable(f"the database holds broker {slug}, which is not the demo's: nothing was loaded")
+                raise DemoNotLoadable(
+                    f"the database holds broker {slug}, which is not the demo's: nothing was loaded"
+                )
     if not books.are_in_place:
         raise DemoNotLoadable(
-            f"the database holds the demo, {books.folder} not the trading server's books: make demo-reset starts over"
+            f"the database holds the demo, but {books.folder} not the trading server's books: "
+            "make demo-reset starts over"
         )
 
 

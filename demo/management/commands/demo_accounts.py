@@ -29,7 +29,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--all", action="store_true", help="every investor, not only some")
-        parser.add_argument("--codes", action="store_true", help="the present codes of the second factors as well")
+        parser.add_argument(
+            "--codes", action="store_true", help="the present codes of the second factors as well"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         shown = False
@@ -43,7 +45,9 @@ class Command(BaseCommand):
             raise CommandError("the demo is not loaded")
         self.stdout.write(f"\nPassword of everybody: {PASSWORD}   of every trading login: {TRADING_PASSWORD}")
         if not options["codes"]:
-            self.stdout.write("Without an authenticator app: manage.py demo_accounts --codes prints the present codes.")
+            self.stdout.write(
+                "Without an authenticator app: manage.py demo_accounts --codes prints the present codes."
+            )
 
     def _show(self, broker: Broker, *, everybody: bool, codes: bool) -> None:
         self.stdout.write(f"\n{broker.name}   {'   '.join(addresses_of(broker))}")
@@ -51,7 +55,9 @@ class Command(BaseCommand):
         rows = list(_people(everybody=everybody, codes=codes))
         widths = [max(len(row[column]) for row in [COLUMNS, *rows]) for column in range(len(COLUMNS))]
         for row in [COLUMNS, tuple("-" * width for width in widths), *rows]:
-            self.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+            self.stdout.write(
+                "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            )
         for link in JoinLink.objects.select_related("offer").order_by("pk"):
             self.stdout.write(f"by link only: {link.offer.name}, /join/{link.token}/")
 
@@ -59,14 +65,20 @@ class Command(BaseCommand):
 def addresses_of(broker: Broker) -> list[str]:
     """Where a browser finds the broker (`*.localhost` on the common port), and where a program does."""
     port = os.environ.get("DEMO_PORT")
-    hosts = HostName.objects.filter(broker_id=broker.pk).order_by("-is_primary", "pk").values_list("host", flat=True)
+    hosts = (
+        HostName.objects.filter(broker_id=broker.pk)
+        .order_by("-is_primary", "pk")
+        .values_list("host", flat=True)
+    )
     return [f"http://{host}:{port}/" if port and ":" not in host else f"http://{host}/" for host in hosts]
 
 
 def _people(*, everybody: bool, codes: bool) -> Iterator[Sequence[str]]:
     users = User.objects.prefetch_related("memberships", "personal_accounts").order_by("pk")
     factors = _factors(users, codes=codes)
-    with_money = set(Investment.objects.filter(state=Investment.State.ACTIVE).values_list("owner_id", flat=True))
+    with_money = set(
+        Investment.objects.filter(state=Investment.State.ACTIVE).values_list("owner_id", flat=True)
+    )
     by_rank: dict[str, list[Sequence[str]]] = {"staff": [], "manager": [], "investor": [], "newcomer": []}
     for user in users:
         roles = {Role(membership.role) for membership in user.memberships.all()}
@@ -98,5 +110,6 @@ def _factors(users: Iterable[User], *, codes: bool) -> dict[int, str]:
         return secrets
     counter = int(time.time()) // TOTP_SECONDS
     return {
-        key: f"{secret}   now {format_hotp_value(hotp_value(secret, counter))}" for key, secret in secrets.items()
+        key: f"{secret}   now {format_hotp_value(hotp_value(secret, counter))}"
+        for key, secret in secrets.items()
     }

@@ -23,8 +23,8 @@ FIRST_SYMBOL = "EURUSD"
 
 class Command(BaseCommand):
     help = (
-        "Trade every active PAMM account in small volumes until SIGTERM. Accounts opened later are traded after a "
-        "restart. Needs SIMULATOR_FOLDER and DEMO_TRADING_PORT."
+        "Trade every active PAMM account in small volumes until SIGTERM. Accounts opened later are traded "
+        "after a restart. Needs SIMULATOR_FOLDER and DEMO_TRADING_PORT."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -39,26 +39,32 @@ class Command(BaseCommand):
         if not logins:
             raise CommandError("there is no active PAMM account: load_demo comes first")
         arguments = {
-            "data-dir": addresses.folder, "port": addresses.trading_port, "timezone": SERVER_TIME_ZONE,
-            "manager-login": ROBOT_MANAGER_LOGIN, "logins": ",".join(map(str, logins)),
+            "data-dir": addresses.folder,
+            "port": addresses.trading_port,
+            "timezone": SERVER_TIME_ZONE,
+            "manager-login": ROBOT_MANAGER_LOGIN,
+            "logins": ",".join(map(str, logins)),
             "interval": SECONDS_BETWEEN_LOOKS,
-        }  # fmt: skip
+        }
         command = [sys.executable, "-m", "trading.simulator.robot"]
         command += [f"--{name}={value}" for name, value in arguments.items()]
         # In this process's place: whoever started it ends the robot with the same signals and the same pid.
         os.execv(sys.executable, command)  # noqa: S606
 
     def _begin(self) -> list[int]:
-        """The logins to trade at the broker in scope, each with a position: the robot waits for a good moment."""
+        """The logins to trade at the broker in scope, each with a position: the robot waits for good ones."""
         accounts = PammAccount.objects.filter(state=PammAccount.State.ACTIVE, login__isnull=False)
-        logins = [int(login) for login in accounts.order_by("login").values_list("login", flat=True)]
+        found: list[int] = []
         for server in TradingServer.objects.all():
-            held = accounts.filter(server=server).values_list("login", flat=True)
+            logins = [
+                account.login for account in accounts.filter(server=server).order_by("login") if account.login
+            ]
             try:
-                _open_first_positions(server, [int(login) for login in held])
+                _open_first_positions(server, logins)
             except GatewayError as error:
                 self.stderr.write(f"no first positions: {error}")
-        return logins
+            found += logins
+        return found
 
 
 def _open_first_positions(server: TradingServer, logins: list[int]) -> None:
