@@ -214,7 +214,7 @@ def sparkline(values: Sequence[Decimal | float | str], label: str = "") -> dict[
         "points": " ".join(points),
         "area": f"0,36 {' '.join(points)} 120,36",
         "last": points[-1].split(","),
-        "tone": tone(heights[-1] - heights[0]),
+        "tone": tone(Decimal(heights[-1] - heights[0])),
         "label": label,
     }
 
