@@ -20,3 +20,5 @@ CACHES = {
     }
 }
 EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+# Browsers hold `http://*.localhost` to be secure; passkeys are refused on any other plain-text origin by them.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = True
