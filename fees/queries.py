@@ -86,7 +86,8 @@ def early_exit_rate(investment: Investment, at: datetime) -> Decimal:
     ends_at = lock_in_ends_at(investment)
     if investment.terms is None or ends_at is None or at >= ends_at:
         return ZERO
-    return investment.terms.early_exit_rate
+    rate: Decimal = investment.terms.early_exit_rate
+    return rate
 
 
 def schedule_of(investment: Investment) -> Schedule:

@@ -65,10 +65,10 @@ def own_queue(services: Services, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     url = services.redis.url.rsplit("/", 1)[0] + "/9"
     monkeypatch.setenv("REDIS_URL", url)
     monkeypatch.setattr(settings, "CELERY_BROKER_URL", url)
-    before = app.conf.broker_url
-    app.conf.broker_url = url
+    before = app.conf["broker_url"]
+    app.conf["broker_url"] = url
     yield
-    app.conf.broker_url = before
+    app.conf["broker_url"] = before
 
 
 def twenty_requests(desk: Desk, number: int) -> tuple[list[Investment], list[Request]]:

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from accounts.models import HouseAccount
+from accounts.models import HouseAccount, PammAccount, PersonalAccount
 from allocation.calc.price import Price
 from allocation.calc.units import value
 from allocation.models import Investment, PricePoint, UnitEntry
@@ -15,10 +15,11 @@ from investing.errors import OppositeRequestOpen
 from investing.models import Request
 from ledger.models import LedgerAccount
 from ledger.queries import balance
+from offers.services import TermsDraft
 from rollover.models import Rollover
 from rollover.services import settle_open_transfers
 from tests.circle.books import assert_books_agree
-from tests.circle.world import Desk, terms
+from tests.circle.world import Desk, login_of, terms
 from transfers.models import Leg, Transfer
 
 FREE = terms((None, "0"), no_performance_fee=True)
@@ -26,16 +27,24 @@ TWENTY = terms((None, "0.20"), interval_unit="months")
 
 
 @pytest.fixture
-def alice(desk: Desk):
+def alice(desk: Desk) -> PersonalAccount:
     return desk.client("alice", "10000")
 
 
 @pytest.fixture
-def bob(desk: Desk):
+def bob(desk: Desk) -> PersonalAccount:
     return desk.client("bob", "10000")
 
 
-def running(desk: Desk, alice, bob, offer_terms=FREE, *, own="1000.00", amount="1000.00"):
+def running(
+    desk: Desk,
+    alice: PersonalAccount,
+    bob: PersonalAccount,
+    offer_terms: TermsDraft = FREE,
+    *,
+    own: str = "1000.00",
+    amount: str = "1000.00",
+) -> tuple[PammAccount, Investment]:
     """A pool with Alice's own capital and Bob's investment, one rollover old."""
     account = desk.pamm_account(alice, own)
     offer = desk.offer(account, offer_terms)
@@ -47,16 +56,20 @@ def running(desk: Desk, alice, bob, offer_terms=FREE, *, own="1000.00", amount="
     return account, investment
 
 
-def latest(account) -> PricePoint:
+def latest(account: PammAccount) -> PricePoint:
     return PricePoint.objects.filter(account=account).latest("sequence")
 
 
-def test_first_units_are_issued_at_price_one(desk: Desk, alice, bob) -> None:
+def test_first_units_are_issued_at_price_one(
+    desk: Desk, alice: PersonalAccount, bob: PersonalAccount
+) -> None:
     account, investment = running(desk, alice, bob)
     assert (latest(account).price, investment.units) == (Decimal(1), Decimal(1000))
 
 
-def test_first_units_wait_while_the_account_holds_money_of_nobody(desk: Desk, alice, bob) -> None:
+def test_first_units_wait_while_the_account_holds_money_of_nobody(
+    desk: Desk, alice: PersonalAccount, bob: PersonalAccount
+) -> None:
     account = desk.pamm_account(alice, "1000.00")
     desk.earn_without_units(account, Decimal("0.70"))
     desk.roll(account)
@@ -65,13 +78,15 @@ def test_first_units_wait_while_the_account_holds_money_of_nobody(desk: Desk, al
     desk.roll(account)
     own.refresh_from_db()
     assert own.state == Request.State.EXECUTED
-    assert desk.balance(account.login) == Decimal("1000.00")
+    assert desk.pool_balance(account) == Decimal("1000.00")
     rounding = HouseAccount.objects.get(purpose=HouseAccount.Purpose.ROUNDING, currency="USD")
     assert desk.balance(rounding.login) == Decimal("1000.70")
     assert_books_agree(desk, account)
 
 
-def test_first_units_hold_the_account_where_the_remainder_is_no_dust(desk: Desk, alice) -> None:
+def test_first_units_hold_the_account_where_the_remainder_is_no_dust(
+    desk: Desk, alice: PersonalAccount
+) -> None:
     account = desk.pamm_account(alice, "1000.00")
     desk.earn_without_units(account, Decimal("7.00"))
     desk.roll(account)
@@ -79,19 +94,24 @@ def test_first_units_hold_the_account_where_the_remainder_is_no_dust(desk: Desk,
     assert (account.is_held, account.hold_reason) == (True, "remainder_too_large")
 
 
-def test_all_flows_of_one_rollover_use_the_same_snapshot(desk: Desk, alice, bob) -> None:
+def test_all_flows_of_one_rollover_use_the_same_snapshot(
+    desk: Desk, alice: PersonalAccount, bob: PersonalAccount
+) -> None:
     account, investment = running(desk, alice, bob)
     carol = desk.client("carol", "5000")
     late = desk.invest(carol, investment.terms.offer, "500.00")
     desk.withdraw(investment, "100.00")
     desk.bring_price_to(account, Decimal("1.25"))
     desk.roll(account)
-    late.refresh_from_db(), investment.refresh_from_db()
+    late.refresh_from_db()
+    investment.refresh_from_db()
     assert (late.units, investment.units) == (Decimal(400), Decimal(920))
     assert_books_agree(desk, account)
 
 
-def test_fees_are_taken_as_units_and_never_move_the_price(desk: Desk, alice, bob) -> None:
+def test_fees_are_taken_as_units_and_never_move_the_price(
+    desk: Desk, alice: PersonalAccount, bob: PersonalAccount
+) -> None:
     account, investment = running(desk, alice, bob, terms((None, "0.20")))
     desk.bring_price_to(account, Decimal("1.10"))
     desk.roll(account)
@@ -102,7 +122,9 @@ def test_fees_are_taken_as_units_and_never_move_the_price(desk: Desk, alice, bob
     assert_books_agree(desk, account)
 
 
-def test_withdrawal_of_what_closing_pays_is_a_close(desk: Desk, alice, bob) -> None:
+def test_withdrawal_of_what_closing_pays_is_a_close(
+    desk: Desk, alice: PersonalAccount, bob: PersonalAccount
+) -> None:
     account, investment = running(desk, alice, bob, TWENTY)
     desk.bring_price_to(account, Decimal("1.10"))
     desk.roll(account)
@@ -121,7 +143,7 @@ def test_withdrawal_of_what_closing_pays_is_a_close(desk: Desk, alice, bob) -> N
 
 
 def test_withdrawal_that_leaves_too_little_is_a_close_only_with_its_owners_consent(
-    desk: Desk, alice, bob
+    desk: Desk, alice: PersonalAccount, bob: PersonalAccount
 ) -> None:
     account, investment = running(
         desk, alice, bob, terms((None, "0.20"), minimum_first=Decimal(100), minimum_remaining=Decimal(100))
@@ -139,7 +161,9 @@ def test_withdrawal_that_leaves_too_little_is_a_close_only_with_its_owners_conse
     assert_books_agree(desk, account)
 
 
-def test_last_units_wait_while_a_position_is_open(desk: Desk, alice, bob) -> None:
+def test_last_units_wait_while_a_position_is_open(
+    desk: Desk, alice: PersonalAccount, bob: PersonalAccount
+) -> None:
     account, investment = running(desk, alice, bob)
     own = Investment.objects.get(account=account, is_own_capital=True)
     desk.close(investment)
@@ -154,11 +178,13 @@ def test_last_units_wait_while_a_position_is_open(desk: Desk, alice, bob) -> Non
     request.refresh_from_db()
     account.refresh_from_db()
     assert (request.state, account.units) == (Request.State.EXECUTED, Decimal(0))
-    assert desk.balance(account.login) == Decimal(0)
+    assert desk.pool_balance(account) == Decimal(0)
     assert_books_agree(desk, account)
 
 
-def test_last_price_goes_on_where_all_units_were_redeemed(desk: Desk, alice, bob) -> None:
+def test_last_price_goes_on_where_all_units_were_redeemed(
+    desk: Desk, alice: PersonalAccount, bob: PersonalAccount
+) -> None:
     account, investment = running(desk, alice, bob)
     own = Investment.objects.get(account=account, is_own_capital=True)
     desk.bring_price_to(account, Decimal("1.25"))
@@ -173,7 +199,7 @@ def test_last_price_goes_on_where_all_units_were_redeemed(desk: Desk, alice, bob
 
 @pytest.mark.parametrize(("equity", "exchanged"), [("396.06", "-0.03"), ("250.07", "0.03")])
 def test_rounding_of_closes_is_exchanged_so_that_the_last_leaves_nothing(
-    desk: Desk, alice, equity: str, exchanged: str
+    desk: Desk, alice: PersonalAccount, equity: str, exchanged: str
 ) -> None:
     """Six shares of 33.33 in 299.98 units, each rounded by almost half a cent, the same way."""
     account = desk.pamm_account(alice, "100.00")
@@ -196,29 +222,31 @@ def test_rounding_of_closes_is_exchanged_so_that_the_last_leaves_nothing(
     assert abs(account.last_equity - own_value) <= Decimal("0.01")
     desk.close(own)
     desk.roll(account)
-    assert desk.balance(account.login) == Decimal(0)
+    assert desk.pool_balance(account) == Decimal(0)
     assert_books_agree(desk, account)
 
 
-def test_money_owed_and_on_its_way_is_counted_in_the_equity(desk: Desk, alice, bob) -> None:
+def test_money_owed_and_on_its_way_is_counted_in_the_equity(
+    desk: Desk, alice: PersonalAccount, bob: PersonalAccount
+) -> None:
     account, investment = running(desk, alice, bob)
     desk.withdraw(investment, "300.00")
     desk.invest(desk.client("carol", "5000"), investment.terms.offer, "200.00")
     # Neither the payout nor the deposit's second leg gets an answer: both stay unknown for now.
-    desk.simulator.arm_fault("drop_before", login=account.login, calls=50)
+    desk.simulator.arm_fault("drop_before", login=login_of(account), calls=50)
     desk.roll(account)
-    assert Leg.objects.filter(login=account.login, state=Leg.State.UNKNOWN).exists()
+    assert Leg.objects.filter(login=login_of(account), state=Leg.State.UNKNOWN).exists()
     desk.simulator.clear_faults()
     desk.expire_answers()
     desk.roll(account)
     desk.roll(account)
     assert latest(account).price == Decimal(1)
     assert_books_agree(desk, account)
-    assert desk.balance(account.login) == Decimal("1900.00")
+    assert desk.pool_balance(account) == Decimal("1900.00")
 
 
 def test_fee_owed_for_want_of_margin_stays_out_of_the_equity_and_is_sent_again(
-    desk: Desk, alice, bob
+    desk: Desk, alice: PersonalAccount, bob: PersonalAccount
 ) -> None:
     account, investment = running(desk, alice, bob, terms((None, "0.20")))
     desk.bring_price_to(account, Decimal("1.10"))
@@ -237,7 +265,9 @@ def test_fee_owed_for_want_of_margin_stays_out_of_the_equity_and_is_sent_again(
     assert fee.state == Transfer.State.COMPLETED
 
 
-def test_under_water_nothing_flows_is_charged_or_ends(desk: Desk, alice, bob) -> None:
+def test_under_water_nothing_flows_is_charged_or_ends(
+    desk: Desk, alice: PersonalAccount, bob: PersonalAccount
+) -> None:
     account, investment = running(desk, alice, bob, terms((None, "0.20")))
     desk.withdraw(investment, "100.00")
     carol = desk.client("carol", "5000")
@@ -264,12 +294,15 @@ def test_under_water_nothing_flows_is_charged_or_ends(desk: Desk, alice, bob) ->
     assert leaving.state == Request.State.EXECUTED
 
 
-def test_wiped_out_cancels_the_series_with_its_marks(desk: Desk, alice, bob) -> None:
+def test_wiped_out_cancels_the_series_with_its_marks(
+    desk: Desk, alice: PersonalAccount, bob: PersonalAccount
+) -> None:
     account, investment = running(desk, alice, bob, terms((None, "0.20")))
     desk.wipe_out(account)
     (rollover,) = desk.roll(account)
     assert rollover.state == Rollover.State.COMPLETED
-    account.refresh_from_db(), investment.refresh_from_db()
+    account.refresh_from_db()
+    investment.refresh_from_db()
     assert (account.is_held, account.hold_reason, account.units) == (True, "wiped_out", Decimal(0))
     assert (investment.state, investment.end_reason) == (
         Investment.State.CLOSED,
@@ -280,7 +313,9 @@ def test_wiped_out_cancels_the_series_with_its_marks(desk: Desk, alice, bob) -> 
     assert latest(account).price == Decimal(0)
 
 
-def test_collecting_first_closes_the_free_option_on_a_known_price(desk: Desk, alice, bob) -> None:
+def test_collecting_first_closes_the_free_option_on_a_known_price(
+    desk: Desk, alice: PersonalAccount, bob: PersonalAccount
+) -> None:
     account, investment = running(desk, alice, bob)
     carol = desk.client("carol", "500")
     desk.invest(carol, investment.terms.offer, "500.00")
@@ -294,7 +329,9 @@ def test_collecting_first_closes_the_free_option_on_a_known_price(desk: Desk, al
     assert_books_agree(desk, account)
 
 
-def test_deposit_collected_before_the_price_cannot_be_cancelled(desk: Desk, alice, bob) -> None:
+def test_deposit_collected_before_the_price_cannot_be_cancelled(
+    desk: Desk, alice: PersonalAccount, bob: PersonalAccount
+) -> None:
     account, investment = running(desk, alice, bob)
     carol = desk.client("carol", "500")
     investment = desk.invest(carol, investment.terms.offer, "500.00")
@@ -302,13 +339,12 @@ def test_deposit_collected_before_the_price_cannot_be_cancelled(desk: Desk, alic
     desk.roll(account)
     request.refresh_from_db()
     assert request.state == Request.State.EXECUTED
-    assert (
-        Leg.objects.filter(transfer=request.collection, position=1).get().applied_at
-        < latest(account).priced_at
-    )
+    applied_at = Leg.objects.get(transfer=request.collection, position=1).applied_at
+    assert applied_at is not None
+    assert applied_at < latest(account).priced_at
 
 
-def test_residual_is_at_most_half_a_minor_unit_per_investment(desk: Desk, alice) -> None:
+def test_residual_is_at_most_half_a_minor_unit_per_investment(desk: Desk, alice: PersonalAccount) -> None:
     account = desk.pamm_account(alice, "100.00")
     offer = desk.offer(account, FREE)
     for number in range(7):
@@ -322,14 +358,18 @@ def test_residual_is_at_most_half_a_minor_unit_per_investment(desk: Desk, alice)
     assert abs(account.last_equity - sum(values)) <= Decimal("0.005") * len(values)
 
 
-def test_deposit_and_withdrawal_of_one_client_are_never_open_together(desk: Desk, alice, bob) -> None:
+def test_deposit_and_withdrawal_of_one_client_are_never_open_together(
+    desk: Desk, alice: PersonalAccount, bob: PersonalAccount
+) -> None:
     _, investment = running(desk, alice, bob)
     desk.withdraw(investment, "100.00")
     with pytest.raises(OppositeRequestOpen):
         desk.add_money(investment, "100.00")
 
 
-def test_ledger_says_what_every_personal_account_gave_and_got(desk: Desk, alice, bob) -> None:
+def test_ledger_says_what_every_personal_account_gave_and_got(
+    desk: Desk, alice: PersonalAccount, bob: PersonalAccount
+) -> None:
     account, investment = running(desk, alice, bob)
     desk.withdraw(investment, "250.00")
     desk.roll(account)

@@ -146,5 +146,5 @@ def everybody_leaves(history: History) -> None:
                 history.desk.close(investment)
         history.settle()
         history.settle()
-    assert history.desk.balance(history.account.login or 0) == 0
+    assert history.desk.pool_balance(history.account) == 0
     assert_books_agree(history.desk, history.account)

@@ -12,7 +12,7 @@ from accounts.models import PammAccount, PersonalAccount
 from allocation.models import Interval, Investment, PricePoint
 from rollover.models import Rollover
 from rollover.services import order_rollover, roll_over
-from tests.circle.world import Desk, terms
+from tests.circle.world import Desk, login_of, terms
 from tests.worlds import person
 
 TIERED = terms((None, "0"), ("0.10", "0.20"), basis="yield", interval_unit="months")
@@ -57,7 +57,7 @@ def quiet_account(desk: Desk, manager: PersonalAccount, investors: int) -> PammA
         )
         for _ in range(investors)
     )
-    ticket = desk.simulator.adjust_as_dealer(account.login, Decimal(10 * investors))
+    ticket = desk.simulator.adjust_as_dealer(login_of(account), Decimal(10 * investors))
     account.units += 10 * investors
     account.accepted_ticket = ticket
     account.save()

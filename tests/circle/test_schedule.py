@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -87,7 +88,7 @@ def test_message_delivered_eight_times_at_once_rolls_over_once(account: PammAcco
     assert account.sequence == 1
 
 
-def test_accounts_are_handed_out_in_slices(desk: Desk, account: PammAccount, settings) -> None:
+def test_accounts_are_handed_out_in_slices(desk: Desk, account: PammAccount, settings: Any) -> None:
     settings.ROLLOVER_SLICE_SIZE = 2
     for name in ("bea", "cid"):
         desk.pamm_account(desk.client(name, "1000"), "500.00")

@@ -49,7 +49,7 @@ def test_deposit_whose_answer_is_lost_is_made_exactly_once(
     request = deposit_of(investment)
     assert (request.state, request.collection.state) == (Request.State.EXECUTED, Transfer.State.COMPLETED)
     assert desk.balance(bob.login) == Decimal("500.00")
-    assert desk.balance(offer.account.login) == Decimal("1500.00")
+    assert desk.pool_balance(offer.account) == Decimal("1500.00")
     assert_books_agree(desk, offer.account)
 
 
@@ -88,7 +88,7 @@ def test_foreign_operation_on_a_pool_holds_it_deal_by_deal(
         "foreign_operation",
     )
     assert [deal["ticket"] for deal in account.hold_details["deals"]] == [str(ticket)]
-    assert desk.balance(account.login) == Decimal("1025.00")
+    assert desk.pool_balance(account) == Decimal("1025.00")
 
 
 def test_released_account_takes_an_accepted_operation_as_the_investors_result(

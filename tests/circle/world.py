@@ -128,7 +128,8 @@ class Desk:
         )
         if request.state == Request.State.PENDING:
             investing.confirm_request(request=request, by=self.dealer)
-        return request.investment
+        investment: Investment = request.investment
+        return investment
 
     def withdraw(self, investment: Investment, amount: str, **fields: bool) -> Request:
         return investing.request_withdrawal(
@@ -172,14 +173,14 @@ class Desk:
         self.simulator.set_tick(INDEX, INDEX_PRICE + amount, INDEX_PRICE + amount)
 
     def flatten(self, account: PammAccount) -> None:
-        login = _login(account)
+        login = login_of(account)
         for position in self.gateway.positions([login])[login]:
             side = Side.SELL if position.side is Side.BUY else Side.BUY
             self._order(account, side, position=position.ticket, volume=position.volume)
 
     def bring_equity_to(self, account: PammAccount, equity: Decimal) -> None:
         """Trade so that the server's equity of the account is `equity`."""
-        self.earn(account, equity - self.balance(_login(account)))
+        self.earn(account, equity - self.balance(login_of(account)))
 
     def bring_price_to(self, account: PammAccount, price: Decimal) -> None:
         """Trade so that price per unit becomes `price`, as near as whole minor units allow."""
@@ -187,23 +188,27 @@ class Desk:
         target = round(account.units * price, account.currency_digits)
         self.bring_equity_to(account, target)
 
+    def pool_balance(self, account: PammAccount) -> Decimal:
+        """The server's balance of a PAMM account."""
+        return self.balance(login_of(account))
+
     def balance(self, login: int) -> Decimal:
         return self.simulator.balance(login)
 
     def earn_without_units(self, account: PammAccount, amount: Decimal) -> None:
         """A result in an account that has no units yet: somebody's operation, taken as a result."""
-        ticket = self.simulator.adjust_as_dealer(_login(account), amount)
+        ticket = self.simulator.adjust_as_dealer(login_of(account), amount)
         PammAccount.objects.filter(pk=account.pk).update(accepted_ticket=ticket)
 
     def bind_margin(self, account: PammAccount, *, leave: Decimal = Decimal(15)) -> None:
         """Open a position that binds all of the balance but `leave` as margin, at no floating result."""
         self.simulator.set_tick(INDEX, INDEX_PRICE, INDEX_PRICE)
-        lots = (self.balance(_login(account)) - leave) / (INDEX_PRICE / account.leverage)
+        lots = (self.balance(login_of(account)) - leave) / (INDEX_PRICE / account.leverage)
         self._order(account, Side.BUY, volume=lots.quantize(Decimal("0.1")))
 
     def sink(self, account: PammAccount) -> None:
         """Bring the pool 100 below zero, a position open; the server's credit keeps it from a stop-out."""
-        login = _login(account)
+        login = login_of(account)
         self.simulator.adjust_as_dealer(login, "50000", action=3)
         self.hold(account, -self.balance(login) - 100)
 
@@ -231,7 +236,7 @@ class Desk:
     ) -> None:
         self._orders += 1
         outcome = self.gateway.place_market_order(
-            _login(account), INDEX, side, volume, f"test{self._orders}", position=position
+            login_of(account), INDEX, side, volume, f"test{self._orders}", position=position
         )
         assert isinstance(outcome, Filled), outcome
 
@@ -261,6 +266,6 @@ def _fresh(accounts: Sequence[PammAccount]) -> list[PammAccount]:
     return list(PammAccount.objects.filter(pk__in=[account.pk for account in accounts]))
 
 
-def _login(account: PammAccount) -> int:
+def login_of(account: PammAccount) -> int:
     assert account.login is not None
     return account.login
