@@ -163,8 +163,7 @@ def _computed_accrued(accounts: Sequence[PammAccount]) -> dict[int, Decimal]:
 
 
 def _accrued_key(account: PammAccount) -> str:
-    priced = account.last_priced_at.timestamp() if account.last_priced_at else 0
-    return f"accrued:{account.pk}:{account.sequence}:{priced}:{account.units.normalize():f}"
+    return f"accrued:{account.pk}:{account.sequence}:{account.units.normalize():f}"
 
 
 def _prices_before_today(accounts: Sequence[PammAccount]) -> dict[int, Price]:

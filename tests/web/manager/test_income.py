@@ -11,12 +11,13 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.models import Manager, Role
 from brokers.scope import broker_scope
 from fees.models import Charge
 from fees.web import manager
 from tests.web.manager.pools import charge, investor, more_accounts
 from tests.web.manager.reading import text_of
-from tests.worlds import AliceBobCharlie
+from tests.worlds import AliceBobCharlie, person, personal_account, pool
 
 ADDRESS = "/manage/income/"
 
@@ -69,6 +70,14 @@ def test_csv_holds_every_charge_of_the_selection_and_no_one_elses(
     ]
     with broker_scope(world.beta.pk):
         charge(world.charlie_pool, world.charlie_pool.investment, "66.60")
+    rival = person("rival@example.com", Role.INVESTOR, Role.MANAGER)
+    rivals = pool(
+        manager=Manager.objects.create(user=rival, display_name="Rival"), login=9500, investor=world.bob,
+        income_account=personal_account(rival, world.pool.account.server, 5555),
+        personal_account=world.bob_account,
+    )  # fmt: skip
+    charge(rivals, rivals.investment, "77.70")
+    assert "77.70" not in text_of(alice.get(ADDRESS))
     head, *rows = _csv(alice)
     assert head == list(manager.COLUMNS)
     assert [row[0] for row in rows] == [str(row.public_id) for row in made]

@@ -4,13 +4,16 @@ import uuid
 from collections.abc import Callable
 
 import pytest
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from accounts.models import Manager, Role, User
+from accounts.queries import get_pamm_account_for
+from brokers.errors import NotFound
 from brokers.scope import broker_scope
 from investing.models import Request
 from offers.models import JoinLink, Offer
+from offers.web.manager import create
 from tests.web.manager.pools import deposit_request
 from tests.worlds import AliceBobCharlie, person
 
@@ -95,3 +98,13 @@ def test_things_that_do_not_exist_look_like_other_peoples(world: AliceBobCharlie
     alice = visit(world.alice)
     for name in ("accounts:managed-account", "offers:create", "offers:edit", "investing:reject"):
         assert alice.get(reverse(name, args=[uuid.uuid4()])).status_code == 404
+
+
+@pytest.mark.parametrize("role", [Role.DEALER, Role.AUDITOR])
+def test_staff_who_only_read_accounts_get_no_editor(world: AliceBobCharlie, role: Role) -> None:
+    account = world.pool.account.public_id
+    request = RequestFactory().get("/")
+    request.user = person("staff@example.com", role)
+    assert get_pamm_account_for(request.user, account) == world.pool.account
+    with pytest.raises(NotFound):
+        create(request, account)
