@@ -7,7 +7,6 @@ with the facts and a note before anything is done.
 import json
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from operator import attrgetter
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
@@ -260,7 +259,7 @@ def list_url(model: type[Model], **query: object) -> str:
 
 def amount(name: str, label: Any, *, of: str = "") -> Column:
     """A column with an amount in the digits and currency of the row, or of what `of` (dotted) leads to."""
-    read, owner = attrgetter(name), attrgetter(of) if of else _itself
+    read, owner = _reader(name), _reader(of) if of else _itself
 
     def shown(row: Any) -> Any:
         figure = read(row)
@@ -271,7 +270,7 @@ def amount(name: str, label: Any, *, of: str = "") -> Column:
 
 def link(name: str, label: Any) -> Column:
     """A column that leads to the page of a referenced row."""
-    read = attrgetter(name)
+    read = _reader(name)
 
     def shown(row: Any) -> Any:
         target = read(row)
@@ -284,7 +283,7 @@ def link(name: str, label: Any) -> Column:
 
 def identifier(name: str, label: Any) -> Column:
     """A column with the end of a public id, which is what tells two apart; the whole of it on pointing."""
-    read = attrgetter(name)
+    read = _reader(name)
 
     def shown(row: Any) -> Any:
         return format_html('<span title="{}">…{}</span>', read(row), str(read(row))[-12:])
@@ -294,7 +293,7 @@ def identifier(name: str, label: Any) -> Column:
 
 def words(name: str, label: Any) -> Column:
     """A column that names a referenced row without a page for everybody. Django would link it by key."""
-    read = attrgetter(name)
+    read = _reader(name)
 
     def shown(row: Any) -> Any:
         target = read(row)
@@ -305,7 +304,7 @@ def words(name: str, label: Any) -> Column:
 
 def figure(name: str, label: Any) -> Column:
     """A column with an exact decimal without the zeros at its end: units, prices, marks, fractions."""
-    read = attrgetter(name)
+    read = _reader(name)
 
     def shown(row: Any) -> Any:
         number = read(row)
@@ -316,7 +315,7 @@ def figure(name: str, label: Any) -> Column:
 
 def structure(name: str, label: Any) -> Column:
     """A JSON column opened into a table of its keys."""
-    read = attrgetter(name)
+    read = _reader(name)
     return _column(lambda row: opened(read(row)), name, label)
 
 
@@ -338,6 +337,21 @@ def opened(content: Any) -> SafeString | str:
     if content in (None, "", [], {}):
         return NOTHING
     return content if isinstance(content, str) else json.dumps(content)
+
+
+def _reader(name: str) -> Column:
+    """Follows a dotted name; None where a reference on the way is empty."""
+    steps = name.split(".")
+
+    def read(row: Any) -> Any:
+        found = row
+        for step in steps:
+            if found is None:
+                return None
+            found = getattr(found, step)
+        return found
+
+    return read
 
 
 def _column(shown: Column, name: str, label: Any) -> Column:

@@ -140,6 +140,13 @@ class RolloverAdmin(ReadOnlyAdmin):
         )
         return [download, *super().get_urls()]
 
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        """Nothing to audit where nothing was priced."""
+        rollover = self.get_object(request, str(object_id))
+        if rollover is None or rollover.price_point_id is None:
+            return []
+        return super().get_actions_detail(request, object_id)
+
     @action(description=_("Order a rollover"), url_path="order", permissions=["decide"], icon="play_arrow")
     def order(self, request: HttpRequest) -> HttpResponse:
         """Roll chosen accounts over now instead of at the next hour."""

@@ -2,6 +2,7 @@
 
 import csv
 import re
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -106,6 +107,26 @@ def test_detail_pages_are_shown_to_staff_and_404_for_a_stranger(
         assert auditor.get(url).status_code == 200, name
         assert stranger.get(url).status_code == 404, name
         assert stranger.get(f"{url.removesuffix('change/')}history/").status_code == 404, name
+
+
+def test_rollover_without_a_price_is_shown_and_has_no_audit(
+    history: tuple[Pool, list[Rollover]], auditor: Client
+) -> None:
+    last = history[1][-1]
+    waiting = Rollover.objects.create(
+        account=last.account,
+        scheduled_for=last.scheduled_for + timedelta(hours=1),
+        ordered_at=last.ordered_at,
+    )
+    assert auditor.get(reverse("admin:rollover_rollover_changelist")).status_code == 200
+    page = auditor.get(reverse("admin:rollover_rollover_change", args=[waiting.public_id]))
+    assert page.status_code == 200
+    assert "Allocation audit" not in text(page)
+    assert "Allocation audit" in text(
+        auditor.get(reverse("admin:rollover_rollover_change", args=[last.public_id]))
+    )
+    for name in ("admin:rollover_rollover_audit", "admin:rollover_rollover_audit_csv"):
+        assert auditor.get(reverse(name, args=[waiting.public_id])).status_code == 404
 
 
 def test_detail_page_of_nothing_is_not_found(history: object, admin: Client) -> None:
