@@ -1,8 +1,6 @@
 """What an investor has: the portfolio, one investment, and the files of both."""
 
-import csv
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -17,15 +15,13 @@ from allocation.models import Investment, UnitEntry
 from allocation.web.live import live_answer, live_piece, signed_in_piece
 from allocation.web.portfolio import Portfolio, portfolio_of
 from allocation.web.timeline import timeline_of
-from brokers.scope import broker_scope, current_broker_id
+from brokers.web.csv_files import csv_answer
 from fees.queries import figures_of
 from investing.models import Request
 from investing.queries import get_investment_for, withdrawal_terms
 from investing.web.schedule import next_rollover_at
 from offers.queries import terms_in_words
 from track_record.queries import ChartRange
-
-ROWS_AT_ONCE = 500
 
 
 @login_required
@@ -77,49 +73,20 @@ def investment_figures(request: HttpRequest, public_id: uuid.UUID) -> HttpRespon
 @require_GET
 def entries_csv(request: HttpRequest) -> StreamingHttpResponse:
     """Every movement of units of the person's investments, as a file; amounts with a point, times in UTC."""
-    broker_id, owner_id = current_broker_id(), _person(request).pk
-    response = StreamingHttpResponse(
-        _entry_lines(broker_id, owner_id), content_type="text/csv; charset=utf-8"
+    own = UnitEntry.objects.filter(investment__owner=_person(request))
+    return csv_answer(
+        "entries.csv",
+        ["time", "account", "investment", "kind", "amount", "currency", "units", "price_per_unit", "request"],
+        own.select_related("account", "investment", "price_point"),
+        _entry_columns,
     )
-    response["Content-Disposition"] = 'attachment; filename="entries.csv"'
-    return response
 
 
-class _Line:
-    """What `csv` writes to: gives each line back."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
-def _entry_lines(broker_id: int, owner_id: int) -> Iterator[str]:
-    """Lines of the file. The scope is entered anew for every batch: this runs after the request has left its
-    own.
-    """
-    writer = csv.writer(_Line())
-    yield writer.writerow(
-        ["time", "account", "investment", "kind", "amount", "currency", "units", "price_per_unit", "request"]
-    )
-    last = 0
-    while True:
-        with broker_scope(broker_id):
-            rows = list(
-                UnitEntry.objects.filter(investment__owner=owner_id, pk__gt=last)
-                .select_related("account", "investment", "price_point")
-                .order_by("pk")[:ROWS_AT_ONCE]
-            )
-        if not rows:
-            return
-        last = rows[-1].pk
-        for row in rows:
-            yield writer.writerow(_csv_row(row))
-
-
-def _csv_row(entry: UnitEntry) -> list[str]:
+def _entry_columns(entry: UnitEntry) -> list[str]:
     account = entry.account
     return [
         entry.price_point.priced_at.isoformat(),
-        _harmless(account.name),
+        account.name,
         str(entry.investment.public_id),
         entry.kind,
         format(round(entry.amount, entry.currency_digits), "f"),
@@ -128,11 +95,6 @@ def _csv_row(entry: UnitEntry) -> list[str]:
         format(entry.price_point.price, "f"),
         str(entry.source or ""),
     ]
-
-
-def _harmless(text: str) -> str:
-    """A name that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t") else text
 
 
 def _portfolio_piece(portfolio: Portfolio) -> dict[str, Any]:

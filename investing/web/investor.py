@@ -1,10 +1,7 @@
 """An investor's requests: list, one of them, taking it back, and asking for money in or out."""
 
-import csv
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -23,7 +20,7 @@ from allocation.models import Investment
 from allocation.services import last_price
 from brokers.errors import NotFound, Refusal
 from brokers.identifiers import new_public_id
-from brokers.scope import broker_scope, current_broker_id
+from brokers.web.csv_files import csv_answer
 from fees.calc.performance import Withdrawal, WithdrawalKind
 from fees.queries import fee_basis, figures_of
 from fees.services import plan_withdrawal, withdrawal_kind
@@ -42,7 +39,6 @@ from investing.web.schedule import next_rollover_at
 from money.exact import exact_sum
 
 PAGE_SIZE = 25
-ROWS_AT_ONCE = 500
 CANCELLABLE = (Request.State.PENDING, Request.State.CONFIRMED)
 
 
@@ -188,25 +184,8 @@ def close_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 @require_GET
 def requests_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The person's requests as a file; amounts with a point, times in UTC."""
-    lines = _request_lines(current_broker_id(), _person(request).pk)
-    response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = 'attachment; filename="requests.csv"'
-    return response
-
-
-class _Line:
-    """What `csv` writes to: gives each line back."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
-def _request_lines(broker_id: int, owner_id: int) -> Iterator[str]:
-    """Lines of the file. The scope is entered anew for every batch: this runs after the request has left its
-    own.
-    """
-    writer = csv.writer(_Line())
-    yield writer.writerow(
+    return csv_answer(
+        "requests.csv",
         [
             "created",
             "request",
@@ -218,24 +197,13 @@ def _request_lines(broker_id: int, owner_id: int) -> Iterator[str]:
             "executed_amount",
             "fee",
             "ended",
-        ]
+        ],
+        Request.objects.filter(investment__owner=_person(request)).select_related("investment"),
+        _request_columns,
     )
-    last = 0
-    while True:
-        with broker_scope(broker_id):
-            rows = list(
-                Request.objects.filter(investment__owner=owner_id, pk__gt=last)
-                .select_related("investment")
-                .order_by("pk")[:ROWS_AT_ONCE]
-            )
-        if not rows:
-            return
-        last = rows[-1].pk
-        for row in rows:
-            yield writer.writerow(_csv_row(row))
 
 
-def _csv_row(row: Request) -> list[str]:
+def _request_columns(row: Request) -> list[str]:
     return [
         row.created_at.isoformat(),
         str(row.public_id),
@@ -246,16 +214,12 @@ def _csv_row(row: Request) -> list[str]:
         row.state,
         _plain(row.executed_amount, row),
         _plain(row.executed_fee, row),
-        _moment(row.ended_at),
+        "" if row.ended_at is None else row.ended_at.isoformat(),
     ]
 
 
 def _plain(amount: Decimal | None, row: Request) -> str:
     return "" if amount is None else format(round(amount, row.currency_digits), "f")
-
-
-def _moment(moment: datetime | None) -> str:
-    return "" if moment is None else moment.isoformat()
 
 
 def _line(row: Request) -> RequestLine:

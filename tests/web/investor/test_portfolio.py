@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import PammAccount
 from allocation.models import Investment, UnitEntry
 from brokers.scope import broker_scope
+from brokers.web.csv_files import csv_lines
 from fees.models import Charge
 from investing.models import Request
 from tests.track_record.histories import price_points
@@ -196,6 +197,19 @@ def test_entries_file_streams_the_persons_own_rows_only(world: AliceBobCharlie, 
     assert (row["kind"], row["amount"], row["currency"]) == ("deposit", "1000.00", "USD")
     assert row["account"] == "'=1+1"
     assert UnitEntry.objects.count() == 2
+
+
+def test_lines_of_a_file_enter_the_scope_themselves(world: AliceBobCharlie) -> None:
+    rows = UnitEntry.objects.all()
+    with broker_scope(None):
+        lines = list(csv_lines(world.alpha.pk, ["amount"], rows, lambda entry: [str(entry.account.name)]))
+    assert lines == ["amount\r\n", "Pool 9000\r\n"]
+
+
+def test_numbers_stay_numbers_and_formulas_become_texts(world: AliceBobCharlie) -> None:
+    written = ["-1.5", "+7", "-1+1", "@x", "=A1", "plain"]
+    (_, line) = csv_lines(world.alpha.pk, ["x"], UnitEntry.objects.all(), lambda _: written)
+    assert line == "-1.5,+7,'-1+1,'@x,'=A1,plain\r\n"
 
 
 def test_requests_file_streams_the_persons_own_rows_only(world: AliceBobCharlie, bob: Client) -> None:
