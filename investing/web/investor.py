@@ -203,6 +203,20 @@ def requests_csv(request: HttpRequest) -> StreamingHttpResponse:
     )
 
 
+_REQUEST_COLUMNS = (
+    "created",
+    "request",
+    "investment",
+    "kind",
+    "amount",
+    "currency",
+    "state",
+    "executed_amount",
+    "fee",
+    "ended",
+)
+
+
 def _request_columns(row: Request) -> list[str]:
     return [
         row.created_at.isoformat(),

@@ -17,6 +17,7 @@ from offers.web.manager_forms import PlainNumber
 from track_record.queries import Filters, Sort
 
 HUNDRED = Decimal(100)
+_BY_AMOUNT = (Sort.MONEY, Sort.MINIMUM)
 
 
 class LeaderboardForm(forms.Form):
@@ -63,7 +64,16 @@ class LeaderboardForm(forms.Form):
 
     def __init__(self, data: Mapping[str, Any], *, currencies: list[str]) -> None:
         super().__init__(data, auto_id="filter-%s")
+        self._has_several_currencies = len(currencies) > 1
         self.fields["currency"].choices = [("", _("Any"))] + [(code, code) for code in currencies]  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or {}
+        by_amount = given.get("amount") is not None or given.get("sort") in _BY_AMOUNT
+        if by_amount and self._has_several_currencies and not given.get("currency"):
+            self.add_error("currency", _("Choose one: amounts of different currencies cannot be compared."))
+            given |= {"amount": None, "sort": ""}
+        return given
 
     def filters(self) -> Filters:
         """The filters that are valid; a wrong one is shown with its error and left out."""

@@ -65,6 +65,17 @@ def test_leaderboard_says_what_to_do_when_nothing_matches(world: AliceBobCharlie
     assert "Pool 9000" in text_of(wrong)
 
 
+def test_amounts_of_different_currencies_are_not_compared(world: AliceBobCharlie, visitor: Client) -> None:
+    (euro,) = more_offers(world, [["1", "1.1"]])
+    PammAccount.objects.filter(pk=euro.account_id).update(currency="EUR")
+    for query in ({"sort": "money"}, {"amount": "10"}):
+        page = text_of(visitor.get("/", query))
+        assert "cannot be compared" in page
+        assert "Pool 9000" in page
+    assert "cannot be compared" not in text_of(visitor.get("/", {"sort": "money", "currency": "EUR"}))
+    assert "No offer matches" in text_of(visitor.get("/", {"amount": "10", "currency": "EUR"}))
+
+
 def test_leaderboard_page_takes_the_same_queries_whatever_the_number_of_offers(
     world: AliceBobCharlie, visitor: Client
 ) -> None:
