@@ -202,7 +202,7 @@ def _amounts_in_words(terms: Terms, account: PammAccount) -> list[str]:
             first=amount_in_words(terms.minimum_first, account),
             further=amount_in_words(terms.minimum_further, account),
         ),
-        _("At least {remaining} must remain, or the investment is closed.").format(
+        _("A withdrawal that would leave less than {remaining} has to close the investment.").format(
             remaining=amount_in_words(terms.minimum_remaining, account)
         ),
     ]

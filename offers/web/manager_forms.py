@@ -136,7 +136,8 @@ class TermsForm(forms.Form):
     minimum_first = amount_field(_("First deposit, at least"))
     minimum_further = amount_field(_("Further deposits, at least"))
     minimum_remaining = amount_field(
-        _("Must remain, at least"), help_text=_("A withdrawal that would leave less closes the investment.")
+        _("Must remain, at least"),
+        help_text=_("A withdrawal that would leave less has to close the investment."),
     )
     amount_step = amount_field(_("In steps of"), required=False, help_text=_("Empty: any amount."))
     lock_in_days = forms.IntegerField(
