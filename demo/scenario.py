@@ -224,7 +224,7 @@ ALPHA = BrokerPlan(
         AccountPlan(
             "Tokyo Hours", "Yen pairs in the Asian session. Every position closed before London opens.",
             2, "JPY", PATIENT, 300, Decimal(2_000_000),
-            (OfferPlan("円建て", MARGINAL, Decimal(100_000), "Tiers without cliffs.", weight=2),),
+            (OfferPlan("Yen tiers", MARGINAL, Decimal(100_000), "Tiers without cliffs.", weight=2),),
             ("USDJPY", "EURJPY"),
         ),
         AccountPlan(
