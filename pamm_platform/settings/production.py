@@ -64,6 +64,8 @@ CSRF_COOKIE_HTTPONLY = True
 # Only behind a proxy that sets the header itself: anybody else could claim to have come by https.
 if ENVIRONMENT.flag("BEHIND_TLS_PROXY"):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    # Failed sign-ins are counted per address as well: without this all customers would share the proxy's.
+    ALLAUTH_TRUSTED_PROXY_COUNT = 1
 
 LOGGING = {
     "version": 1,
