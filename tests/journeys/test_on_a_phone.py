@@ -99,8 +99,7 @@ def test_investor_on_a_phone_finds_an_offer_joins_and_cancels(
 
     visitor.open_place("Requests")
     visitor.fits()
-    assert "Pending" in page.locator("tbody tr").first.inner_text()
-    visitor.sees("Waits for approval.")
+    expect(page.locator("tbody tr").first).to_contain_text("Waits for approval.")
     visitor.follow("Cancel")
     visitor.sees("No money has moved.")
     visitor.press("Cancel the request")
@@ -127,7 +126,8 @@ def test_withdrawal_above_what_is_available_is_refused_at_the_field(
     amount.fill("1000")
     with visitor.refused():
         visitor.press("See what it costs")
-        expect(page.locator(".field.has-error", has=amount)).to_contain_text("Too little would remain.")
+        wrong = page.locator(".field.has-error", has=amount)
+        expect(wrong).to_contain_text("Withdraw at most 970.19 USD, or close the investment.")
     expect(amount).to_have_value("1000")
     visitor.take_picture("phone-withdrawal-refused")
 
@@ -158,6 +158,7 @@ def test_investor_without_a_mouse_signs_in_and_invests(
     keyboard.type("200")
     visitor.tab_to("Check the costs")
     keyboard.press("Enter")
+    visitor.sees("What it will cost you")
     visitor.tab_to("I understand that I can lose money")
     keyboard.press("Space")
     visitor.tab_to("Invest 200.00")
