@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from django.db.models import BigIntegerField, DecimalField, F, Max, OuterRef, Q, QuerySet, Subquery, Value
-from django.db.models.functions import Cast, Coalesce, Extract
+from django.db.models.functions import Cast, Coalesce, Extract, Floor
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -136,23 +136,20 @@ def price_series(
     account: PammAccount, since: datetime | None = None, max_points: int = CHART_POINTS
 ) -> list[SeriesPoint]:
     """Prices of the account's present series from `since` on, oldest first: the last of each of `max_points`
-    equal
-    stretches of time, so the latest is always among them.
+    equal stretches of time (whole seconds, from the first price on if that is later), so the latest is always
+    among them and no two are of the same second.
     """
     rows = PriceRow.objects.filter(account=account, series=account.series)
-    if account.last_priced_at is None:
+    first = rows.order_by("sequence").values_list("priced_at", flat=True).first()
+    if account.last_priced_at is None or first is None:
         return []
-    begins = (
-        since
-        or rows.order_by("sequence").values_list("priced_at", flat=True).first()
-        or account.last_priced_at
-    )
+    begins = first if since is None else max(since, first)
     seconds = max((account.last_priced_at - begins) / timedelta(seconds=1), 1.0)
     stretch = math.ceil(seconds / max_points)
     highest = rows.filter(priced_at__lt=begins).aggregate(highest=Max("price"))["highest"] or Decimal(0)
     last_of_stretches = (
         rows.filter(priced_at__gte=begins)
-        .annotate(stretch=Cast(Extract("priced_at", "epoch"), BigIntegerField()) / Value(stretch))
+        .annotate(stretch=Cast(Floor(Extract("priced_at", "epoch")), BigIntegerField()) / Value(stretch))
         .values("stretch")
         .annotate(last=Max("sequence"))
         .values("last")

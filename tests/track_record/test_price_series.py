@@ -36,6 +36,22 @@ def test_series_is_thinned_and_ends_with_the_latest_price(world: AliceBobCharlie
     assert [point.at for point in points] == sorted(point.at for point in points)
 
 
+def test_series_of_a_young_account_keeps_every_price_of_a_long_range(world: AliceBobCharlie) -> None:
+    account = _account(world)
+    price_points(
+        account, ["1.1", "0.99", "1.2"], start=JOINED + timedelta(minutes=1), every=timedelta(minutes=1)
+    )
+    points = price_series(account, since=JOINED - timedelta(days=365))
+    assert [point.price for point in points] == [Decimal(1), Decimal("1.1"), Decimal("0.99"), Decimal("1.2")]
+
+
+def test_series_has_one_price_of_a_second(world: AliceBobCharlie) -> None:
+    account = _account(world)
+    start = JOINED + timedelta(seconds=10, milliseconds=100)
+    price_points(account, ["1.1", "1.2", "1.3"], start=start, every=timedelta(milliseconds=400))
+    assert [point.price for point in price_series(account)] == [Decimal(1), Decimal("1.3")]
+
+
 def test_drawdown_of_a_range_counts_from_the_peak_before_it(world: AliceBobCharlie) -> None:
     account = _account(world)
     price_points(account, ["2", "1.5", "1.6"], start=JOINED + HOUR, every=HOUR)
