@@ -103,27 +103,38 @@ def _of_charge(charge: Charge) -> Happening:
 
 def charge_steps(charge: Charge) -> list[Step]:
     """How a fee was computed, from what was recorded with it."""
-    basis: dict[str, Any] = charge.basis
-    rate = Fraction(basis.get("rate", "0"))
-    steps = [Step(_("Value before the fee"), money(Decimal(basis.get("value", "0")), charge))]
+    steps = [Step(_("Value before the fee"), money(Decimal(charge.basis.get("value", "0")), charge))]
     if charge.kind == Charge.Kind.PERFORMANCE:
-        steps += [
-            Step(_("High-water mark: profit counts above it"), money(charge.mark_before, charge)),
-            Step(_("Profit = value − mark"), signed_money(charge.profit, charge)),
-            *_tier_steps(basis, charge),
-            Step(_("Rate of the tier that was reached"), percent(half_even(rate, 6), 4)),
-            Step(_("Fraction of a cent carried from before"), units(charge.carried_before, 6)),
-            Step(_("Profit × rate + carried"), units(half_even(Fraction(basis.get("unrounded", "0")), 6), 6)),
-        ]
-    else:
-        steps.append(Step(_("Rate on what was withdrawn"), percent(half_even(rate, 6), 4)))
-    steps.append(Step(_("Fee, rounded down"), money(charge.amount, charge)))
-    if charge.kind == Charge.Kind.PERFORMANCE:
-        steps += [
-            Step(_("Carried to the next fee"), units(charge.carried_after, 6)),
-            Step(_("New high-water mark"), money(charge.mark_after, charge)),
-        ]
-    return steps
+        return [*steps, *_performance_steps(charge)]
+    return [
+        *steps,
+        Step(_("Rate on what was withdrawn"), _rate(charge)),
+        Step(_("Fee, rounded down"), money(charge.amount, charge)),
+    ]
+
+
+def _performance_steps(charge: Charge) -> list[Step]:
+    """A part withdrawal pays its share of the fee on the whole; every other occasion the whole of it."""
+    is_part = charge.occasion == Charge.Occasion.WITHDRAWAL
+    unrounded = half_even(Fraction(charge.basis.get("unrounded", "0")), 6)
+    return [
+        Step(_("High-water mark: profit counts above it"), money(charge.mark_before, charge)),
+        Step(_("Profit = value − mark"), signed_money(charge.profit, charge)),
+        *_tier_steps(charge.basis, charge),
+        Step(_("Rate of the tier that was reached"), _rate(charge)),
+        Step(_("Fraction carried from before"), units(charge.carried_before, 6)),
+        Step(_("Fee on the whole = profit, if any, × rate + carried"), units(unrounded, 6)),
+        Step(
+            _("Fee on the part that was withdrawn, rounded down") if is_part else _("Fee, rounded down"),
+            money(charge.amount, charge),
+        ),
+        Step(_("Carried to the next fee"), units(charge.carried_after, 6)),
+        Step(_("New high-water mark"), money(charge.mark_after, charge)),
+    ]
+
+
+def _rate(charge: Charge) -> str:
+    return percent(half_even(Fraction(charge.basis.get("rate", "0")), 6), 4)
 
 
 def _tier_steps(basis: dict[str, Any], charge: Charge) -> list[Step]:

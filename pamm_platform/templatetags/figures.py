@@ -29,6 +29,7 @@ T = TypeVar("T")
 MINUS = "\N{MINUS SIGN}"
 NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
 NOTHING = "\N{EN DASH}"
+MILLION = 1_000_000
 
 
 class InCurrency(Protocol):
@@ -71,6 +72,17 @@ def whole_money(amount: Decimal | None, of: InCurrency) -> str:
     is owed.
     """
     return f"{_number(amount, 0)}\N{NO-BREAK SPACE}{of.currency}" if _is_given(amount) else NOTHING
+
+
+@register.filter
+def compact_money(amount: Decimal | None, of: InCurrency) -> str:
+    """`whole_money`, in millions from a million on: `13.1 M JPY`. For cards and nothing that somebody is
+    owed.
+    """
+    if not _is_given(amount) or abs(amount) < MILLION:
+        return whole_money(amount, of)
+    millions = _("%(number)s M") % {"number": _number(amount / MILLION, 1)}
+    return f"{millions}\N{NO-BREAK SPACE}{of.currency}"
 
 
 @register.filter

@@ -46,6 +46,11 @@ def test_figures_are_rounded_and_not_cut() -> None:
     assert _plain(figures.percent(Decimal("0.12345"), 1)) == "12.3 %"
 
 
+def test_millions_are_told_as_millions_on_cards() -> None:
+    assert _plain(figures.compact_money(Decimal(13086776), JPY)) == "13.1 M JPY"
+    assert _plain(figures.compact_money(Decimal("999999"), JPY)) == "999,999 JPY"
+
+
 def test_percent_leaves_zeros_out_and_a_range_names_both_ends() -> None:
     assert _plain(figures.percent(Decimal("0.20"))) == "20 %"
     assert _plain(figures.percent(Decimal("0.125"))) == "12.5 %"
