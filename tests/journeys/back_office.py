@@ -1,4 +1,4 @@
-"""The broker's dealer in the back office: signs in with a second factor, orders rollovers, reads their audit."""
+"""The broker's dealer in the back office: a second factor, rollovers ordered, their audit read."""
 
 import time
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.journeys.visitor import Visitor
+from money.exact import exact_sum
+from tests.journeys.visitor import Visitor, figure
 from tests.worlds import PASSWORD, totp_code
 
 PATIENCE_SECONDS = 30.0
@@ -14,7 +15,7 @@ PATIENCE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """The allocation audit of one rollover as the page shows it; amounts by owner's name, sums under `sum`."""
+    """The allocation audit of one rollover as the page shows it; `lines` by the owner's name, then column."""
 
     facts: dict[str, str]
     checks: list[tuple[str, str]]
@@ -24,8 +25,7 @@ class Audit:
 
     def column(self, name: str) -> Decimal:
         """Sum of one column over all investments."""
-        return sum((Decimal(line[name].replace(",", "").replace("−", "-")) for line in self.lines.values()),
-                   Decimal(0))  # fmt: skip
+        return exact_sum(figure(line[name]) for line in self.lines.values())
 
 
 class Dealer:
@@ -43,9 +43,9 @@ class Dealer:
     def order_rollover(self, account: str) -> None:
         """Order a rollover of the account of this name and wait until the worker has completed it."""
         self._page.goto("/admin/rollover/rollover/")
-        self._page.get_by_role("link", name="Order a rollover").click()
+        self.visitor.go(self._page.get_by_role("link", name="Order a rollover"))
         self._page.get_by_label("PAMM accounts").select_option(label=account)
-        self._page.get_by_role("button", name="Roll over now").click()
+        self.visitor.go(self._page.get_by_role("button", name="Roll over now"))
         deadline = time.monotonic() + PATIENCE_SECONDS
         while (state := self._state_of_latest()) != "Completed":
             if time.monotonic() > deadline:
@@ -56,8 +56,8 @@ class Dealer:
     def read_audit(self) -> Audit:
         """Open the audit of the latest rollover from the list."""
         self._page.goto("/admin/rollover/rollover/")
-        self._page.locator("#result_list tbody tr").first.locator("th a, td a").first.click()
-        self._page.get_by_role("link", name="Allocation audit").click()
+        self.visitor.go(self._page.locator("#result_list tbody tr").first.get_by_role("link").first)
+        self.visitor.go(self._page.get_by_role("link", name="Allocation audit"))
         heads, *rows = self.visitor.rows(".audit:has([data-line=sums]) table")
         lines = {}
         residual = sums = {}

@@ -13,7 +13,7 @@ from ledger.queries import balance
 from tests.circle.books import assert_books_agree
 from tests.journeys.back_office import Audit, Dealer
 from tests.journeys.conftest import EnterSite, House
-from tests.journeys.visitor import Visitor
+from tests.journeys.visitor import Visitor, figure
 from tests.simulator import PASSWORD as TRADING_PASSWORD
 from tests.worlds import PASSWORD
 
@@ -42,12 +42,15 @@ def test_two_investors_go_round_the_worked_examples_to_the_cent(house: House, en
     invest(carol, "Example two", "900.00")
     confirm_all(alice, ["Bob", "Carol"], "5,900.00 USD")
 
-    dealer = Dealer(enter("dealer", viewport={"width": 1440, "height": 900}), desk.dealer.email, house.dealer_secret)
+    dealer = Dealer(
+        enter("dealer", viewport={"width": 1440, "height": 900}), desk.dealer.email, house.dealer_secret
+    )
     account = PammAccount.objects.get(name=POOL)
     assert account.login is not None
 
     def roll_over_at(price: str) -> Audit:
-        desk.bring_price_to(account, Decimal(price)) if account.units else None
+        if account.units:
+            desk.bring_price_to(account, Decimal(price))
         before = desk.balance(account.login or 0)
         dealer.order_rollover(POOL)
         audit = dealer.read_audit()
@@ -160,8 +163,8 @@ def write_offer(alice: Visitor, name: str, basis: str, tiers: Sequence[tuple[str
 def invest(visitor: Visitor, offer: str, amount: str) -> None:
     """Find the offer in the list and invest, through the page that shows every cost."""
     visitor.open_place("Offers")
-    visitor.page.locator(".offer-card", has_text=offer).get_by_role("link", name=POOL).click()
-    visitor.page.locator("#content").get_by_role("link", name="Invest", exact=True).click()
+    visitor.go(visitor.page.locator(".offer-card", has_text=offer).get_by_role("link", name=POOL))
+    visitor.follow("Invest")
     visitor.page.get_by_label("How much do you want to invest?").fill(amount)
     visitor.press("Check the costs")
     visitor.take_picture(f"costs-{visitor.name}")
@@ -217,8 +220,18 @@ def assert_audit_is_the_servers(audit: Audit, balance_before: Decimal) -> None:
     facts = audit.facts
     assert figure(facts["Equity on the trading server"]) == balance_before
     assert audit.column("Value after P&L") == figure(facts["sum of the values"])
-    assert figure(facts["= equity of the pool"]) == figure(facts["sum of the values"]) + figure(audit.residual)
-    for name in ("Value before", "Share of P&L", "Value after P&L", "Paid in", "Taken out", "Fees", "Value after"):
+    assert figure(facts["= equity of the pool"]) == figure(facts["sum of the values"]) + figure(
+        audit.residual
+    )
+    for name in (
+        "Value before",
+        "Share of P&L",
+        "Value after P&L",
+        "Paid in",
+        "Taken out",
+        "Fees",
+        "Value after",
+    ):
         assert figure(audit.sums[name]) == audit.column(name), name
 
 
@@ -242,8 +255,3 @@ def assert_left(visitor: Visitor, *, paid_out: str, profit: str) -> None:
     visitor.follow(POOL)
     assert visitor.facts()["Paid out"] == paid_out
     assert visitor.timeline()[0][0] == "Investment closed and paid"
-
-
-def figure(text: str) -> Decimal:
-    """The number of a written amount."""
-    return Decimal(text.removesuffix(" USD").replace(",", "").replace("−", "-"))

@@ -1,4 +1,4 @@
-"""An investor with a phone, and one without a mouse: find an offer, ask to join, change one's mind, be refused."""
+"""An investor with a phone, who joins, changes her mind and is refused; and one without a mouse."""
 
 import re
 import time
@@ -30,8 +30,12 @@ def dora(house: House) -> PersonalAccount:
     desk = house.desk
     steady = desk.pamm_account(house.manager("mona", "5000"), "1000.00", name="Steady")
     bold = desk.pamm_account(house.manager("oscar", "5000"), "1000.00", name="Bold")
-    gentle = desk.offer(steady, terms((None, "0.20"), minimum_first=Decimal(50), minimum_remaining=Decimal(50)), name="Gentle")
-    desk.offer(bold, terms((None, "0.30"), minimum_first=Decimal(500), minimum_remaining=Decimal(500)), name="Brisk")
+    gentle = desk.offer(
+        steady, terms((None, "0.20"), minimum_first=Decimal(50), minimum_remaining=Decimal(50)), name="Gentle"
+    )
+    desk.offer(
+        bold, terms((None, "0.30"), minimum_first=Decimal(500), minimum_remaining=Decimal(500)), name="Brisk"
+    )
     dora = desk.client("dora", "5000")
     desk.invest(dora, gentle, "1000.00")
     for price in ("1.00", "1.05", "1.03"):
@@ -39,7 +43,8 @@ def dora(house: House) -> PersonalAccount:
             if account.units:
                 desk.bring_price_to(account, Decimal(price))
         roll(house, steady, bold)
-        steady.refresh_from_db(), bold.refresh_from_db()
+        for account in (steady, bold):
+            account.refresh_from_db()
     refresh_statistics([steady, bold])
     return dora
 

@@ -1,12 +1,14 @@
-"""A person at a browser: real Chromium, one signed-in context each, and an eye on everything that goes wrong."""
+"""A person at a browser: real Chromium, a context of their own, and an eye on everything that goes wrong."""
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, Response, expect
 
 from tests.databases import REPOSITORY
 
@@ -38,7 +40,9 @@ TIMELINE = """
 (root) => [...root.querySelectorAll(":scope > li")].map((line) => ({
   title: line.querySelector(".timeline-head").firstElementChild.textContent,
   amount: line.querySelector(".timeline-head .figure")?.textContent ?? "",
-  steps: [...line.querySelectorAll("dt")].map((term) => [term.textContent, term.nextElementSibling.textContent]),
+  steps: [...line.querySelectorAll("dt")].map((term) => [
+    term.textContent, term.nextElementSibling.textContent,
+  ]),
 }))
 """
 
@@ -51,6 +55,7 @@ FOCUSED = """
 }
 """
 MOST_TABS = 80
+PATIENCE_SECONDS = 10.0
 
 
 class Visitor:
@@ -60,6 +65,7 @@ class Visitor:
         self.name = name
         self._troubles: list[str] = []
         self._expected_status: int | None = None
+        self._under_way: set[Request] = set()
         self._context = browser.new_context(base_url=site, locale="en-US", **options)
         self._context.expose_function("reportViolation", self._note_violation)
         self._context.add_init_script(REPORT_VIOLATIONS)
@@ -67,7 +73,9 @@ class Visitor:
         self.page.set_default_timeout(10_000)
         self.page.on("console", self._note_console)
         self.page.on("pageerror", lambda error: self._note(f"page error: {error}"))
-        self.page.on("requestfailed", lambda sent: self._note(f"failed: {sent.url} {sent.failure}"))
+        self.page.on("request", lambda sent: self._under_way.add(sent))
+        self.page.on("requestfinished", lambda sent: self._under_way.discard(sent))
+        self.page.on("requestfailed", self._note_failure)
         self.page.on("response", self._note_response)
 
     def leave(self) -> list[str]:
@@ -86,22 +94,31 @@ class Visitor:
 
     def sign_in_with_trading_login(self, login: int, password: str) -> None:
         self.page.goto("/accounts/login/")
-        self.page.get_by_role("link", name="Use your trading login").click()
+        self.follow("Use your trading login")
         self.page.get_by_label("Trading login").fill(str(login))
         self.page.get_by_label("Trading password").fill(password)
         self.press("Sign in")
 
+    def go(self, way: Locator) -> None:
+        """Click what leads to another page, once this one has all it asked for."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self._under_way:
+            assert time.monotonic() < deadline, f"{self.page.url} still waits for {self._under_way}"
+            self.page.wait_for_timeout(20)
+        with self.page.expect_navigation():
+            way.click()
+
     def press(self, name: str) -> None:
-        """Press the button of that name in the page itself."""
-        self.page.locator("#content").get_by_role("button", name=name, exact=True).click()
+        """Send the form whose button has that name."""
+        self.go(self.page.locator("#content").get_by_role("button", name=name, exact=True))
 
     def follow(self, name: str) -> None:
         """Follow the link of that name in the page itself."""
-        self.page.locator("#content").get_by_role("link", name=name, exact=True).first.click()
+        self.go(self.page.locator("#content").get_by_role("link", name=name, exact=True).first)
 
     def open_place(self, name: str) -> None:
         """Go to a place of the navigation."""
-        self.page.get_by_role("navigation").get_by_role("link", name=name, exact=True).first.click()
+        self.go(self.page.get_by_role("navigation").get_by_role("link", name=name, exact=True).first)
 
     def sees(self, text: str) -> None:
         """Wait until the page says this somewhere."""
@@ -162,6 +179,10 @@ class Visitor:
     def _note(self, trouble: str) -> None:
         self._troubles.append(f"{self.name} at {self.page.url}: {trouble}")
 
+    def _note_failure(self, sent: Request) -> None:
+        self._under_way.discard(sent)
+        self._note(f"failed: {sent.url} {sent.failure}")
+
     def _note_violation(self, violation: str) -> None:
         self._note(f"content policy: {violation}")
 
@@ -175,6 +196,11 @@ class Visitor:
             self._expected_status = None
         elif response.status >= 400:
             self._note(f"{response.status} for {response.request.method} {response.url}")
+
+
+def figure(text: str) -> Decimal:
+    """The number of a written amount in dollars."""
+    return Decimal(text.removesuffix(" USD").replace(",", "").replace("\N{MINUS SIGN}", "-"))
 
 
 def _plain(text: str) -> str:
