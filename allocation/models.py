@@ -96,7 +96,12 @@ class Interval(TenantModel):
                 name="allocation_interval_end",
             ),
         ]
-        indexes = [models.Index(fields=["broker", "account", "ends_at"], name="allocation_interval_due")]
+        indexes = [
+            models.Index(fields=["broker", "account", "ends_at"], name="allocation_interval_due"),
+            models.Index(
+                fields=["broker", "account", "ends_after_sequence"], name="allocation_interval_counted"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.number}: {self.starts_at:%Y-%m-%d} – {self.ends_at or self.ends_after_sequence}"

@@ -163,15 +163,18 @@ def waiting_reason(request: Request) -> str:
     return reasons.get(request.reason_code, _("Waits for the next rollover."))
 
 
-def own_capital_present(account_reference: OuterRef) -> Exists:
+def own_capital_present(account_reference: OuterRef) -> Q:
     """Condition: the account's own capital is invested, or on its way in at this rollover."""
-    own = Investment.objects.filter(account=account_reference, is_own_capital=True)
-    return Exists(
-        own.filter(
-            Q(state=Investment.State.ACTIVE, units__gt=0)
-            | Q(requests__state=Request.State.COLLECTING, requests__kind=Request.Kind.DEPOSIT)
-        )
+    invested = Investment.objects.filter(
+        account=account_reference, is_own_capital=True, state=Investment.State.ACTIVE, units__gt=0
     )
+    coming = Request.objects.filter(
+        account=account_reference,
+        investment__is_own_capital=True,
+        kind=Request.Kind.DEPOSIT,
+        state=Request.State.COLLECTING,
+    )
+    return Q(Exists(invested) | Exists(coming))
 
 
 def _with_relations() -> QuerySet[Request]:

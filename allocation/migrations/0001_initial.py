@@ -239,4 +239,8 @@ class Migration(migrations.Migration):
             model_name='unitentry',
             constraint=brokers.fields.TenantReference(field='price_point', name='allocation_unitentry_price_point_ref'),
         ),
+        migrations.AddIndex(
+            model_name='interval',
+            index=models.Index(fields=['broker', 'account', 'ends_after_sequence'], name='allocation_interval_counted'),
+        ),
     ]
