@@ -5,7 +5,7 @@ from datetime import datetime, tzinfo
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Count, Q, Sum
 
 from accounts.models import PammAccount
@@ -33,15 +33,26 @@ def refresh_statistics(accounts: Iterable[PammAccount], as_of: datetime | None =
     people = _people_in(chosen)
     refreshed = 0
     for account in chosen:
-        with transaction.atomic():
-            row = _refreshed(account, known.get(account.pk), zone, as_of)
-            if row is None:
-                continue
-            row.investors, own_units = people.get(account.pk, (0, Decimal(0)))
-            row.own_capital = _worth(own_units, account)
-            row.save()
+        row = _refreshed(account, known.get(account.pk), zone, as_of)
+        if row is None:
+            continue
+        row.investors, own_units = people.get(account.pk, (0, Decimal(0)))
+        row.own_capital = _worth(own_units, account)
+        _save(row)
         refreshed += 1
     return refreshed
+
+
+def _save(row: AccountStatistics) -> None:
+    """Two workers may tell the same record at once: the later one wins, and a row that was first is left
+    alone.
+    """
+    try:
+        with transaction.atomic():
+            row.save()
+    except IntegrityError:
+        if row.pk is not None:
+            raise
 
 
 def _refreshed(

@@ -4,7 +4,9 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import PammAccount
@@ -178,3 +180,22 @@ def test_requests_pages_show_every_request_once(world: AliceBobCharlie, bob: Cli
     pages = text_of(bob.get("/requests/")) + text_of(bob.get(address))
     assert all(pages.count(f"1,0{number:02}.00 USD") == 1 for number in range(30))
     assert bob.get("/requests/?before=x").status_code == 200
+
+
+def test_pages_take_at_most_twelve_queries(
+    world: AliceBobCharlie, at_profit: Investment, bob: Client
+) -> None:
+    request = _request(world)
+    investment = f"/investments/{at_profit.public_id}"
+    for url in (
+        "/requests/",
+        f"/requests/{request.public_id}/",
+        f"/requests/{request.public_id}/cancel/",
+        f"{investment}/withdraw/",
+        f"{investment}/close/",
+        f"{investment}/figures/",
+        f"/offers/{world.pool.offer.public_id}/",
+    ):
+        with CaptureQueriesContext(connection) as queries:
+            assert bob.get(url).status_code == 200
+        assert len(queries) <= 12, (url, [query["sql"][:90] for query in queries])
