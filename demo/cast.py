@@ -7,10 +7,11 @@ not running, and date everything today.
 import base64
 import hashlib
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cache
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.totp.internal.auth import TOTP
@@ -150,12 +151,9 @@ def _staff(plan: BrokerPlan, since: datetime) -> Mapping[str, User]:
     return staff
 
 
-_hash: list[str] = []
-
-
 def _users(
     plan: BrokerPlan,
-    people: tuple[Person, ...] | list[Person],
+    people: Sequence[Person],
     since: datetime,
     *roles: Role,
     email: str = "",
@@ -177,11 +175,10 @@ def _users(
     return users
 
 
+@cache
 def _password_hash() -> str:
-    # One hash for all: the hasher is slow on purpose.
-    if not _hash:
-        _hash.append(make_password(PASSWORD))
-    return _hash[0]
+    """One for everybody: the hasher is slow on purpose."""
+    return make_password(PASSWORD)
 
 
 def _groups(server: TradingServer) -> dict[tuple[str, str], TradingGroup]:
