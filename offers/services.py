@@ -159,7 +159,7 @@ def revise_terms(*, offer: Offer, terms: TermsDraft, by: User, expected_version:
         revised = terms.version_of(locked, current.version + 1, by)
         revised.save()
         record_event(
-            "terms_changed",
+            "terms.changed",
             subject=locked.public_id,
             account=str(locked.account.public_id),
             version=revised.version,
@@ -203,21 +203,21 @@ def open_offer(*, offer: Offer, by: User) -> Offer:
         locked = _locked(offer, by)
         _require_account_open(locked.account)
         return _moved(
-            locked, Offer.State.OPEN, since=(Offer.State.DRAFT, Offer.State.PAUSED), event="offer_opened"
+            locked, Offer.State.OPEN, since=(Offer.State.DRAFT, Offer.State.PAUSED), event="offer.opened"
         )
 
 
 def pause_offer(*, offer: Offer, by: User) -> Offer:
     """Nobody joins until it is opened again; who is in stays. Raises `NotAllowed`, `OfferStateForbids`."""
     with transaction.atomic():
-        return _moved(_locked(offer, by), Offer.State.PAUSED, since=(Offer.State.OPEN,), event="offer_paused")
+        return _moved(_locked(offer, by), Offer.State.PAUSED, since=(Offer.State.OPEN,), event="offer.paused")
 
 
 def close_offer(*, offer: Offer, by: User) -> Offer:
     """Nobody joins any more, for good; who is in stays. Raises `NotAllowed`."""
     since = (Offer.State.DRAFT, Offer.State.OPEN, Offer.State.PAUSED)
     with transaction.atomic():
-        return _moved(_locked(offer, by), Offer.State.CLOSED, since=since, event="offer_closed")
+        return _moved(_locked(offer, by), Offer.State.CLOSED, since=since, event="offer.closed")
 
 
 def create_join_link(

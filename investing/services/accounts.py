@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts.models import HouseAccount, Manager, PammAccount, PersonalAccount, User
 from allocation.models import Investment
-from brokers.errors import NotAllowed, NotFound
+from brokers.errors import NotAllowed, NotFound, Refusal
 from investing.amounts import require_amount
 from investing.errors import (
     CurrencyDiffers,
@@ -23,7 +23,7 @@ from investing.errors import (
 from investing.models import Request
 from investing.services.money_at_server import free_money_of
 from outbox.services import record_event
-from trading.gateway import Account, GatewayError
+from trading.gateway import Account, GatewayError, Refused
 from trading.gateways import gateway_for
 from trading.models import TradingGroup
 
@@ -72,15 +72,19 @@ def open_pamm_account(
         currency_digits=digits,
         opening_key=idempotency_key,
     )
-    account = _draft(draft)
-    if account.state != PammAccount.State.DRAFT:
-        return account
+    if (opened := _opened_before(draft)) is not None:
+        return opened
     free = free_money_of(income_account)
     if own_capital > free:
         raise OverPersonalBalance(
             field="own_capital", login=income_account.login, available=free, currency=currency
         )
-    login = _open_on_server(account, group)
+    account = _draft(draft)
+    try:
+        login = _open_on_server(account, group)
+    except Refusal:
+        PammAccount.objects.filter(pk=account.pk, state=PammAccount.State.DRAFT).delete()
+        raise
     return _activate(account, login, own_capital, by)
 
 
@@ -100,18 +104,33 @@ def _group_for(income_account: PersonalAccount) -> TradingGroup:
     return group
 
 
+def _opened_before(draft: PammAccount) -> PammAccount | None:
+    """The account that this key opened already. Raises `IdempotencyKeyReused` where it was ordered otherwise."""
+    opened = (
+        PammAccount.objects.filter(manager=draft.manager, opening_key=draft.opening_key)
+        .exclude(state=PammAccount.State.DRAFT)
+        .first()
+    )
+    if opened is not None and (opened.name, opened.income_account_id) != (
+        draft.name,
+        draft.income_account_id,
+    ):
+        raise IdempotencyKeyReused
+    return opened
+
+
 def _draft(draft: PammAccount) -> PammAccount:
-    """The account row of this order: written now, or by an earlier attempt with the same key."""
+    """The row of this order, written before the trading server is asked; an attempt that was cut off left it."""
     try:
         with transaction.atomic():
             draft.save()
     except IntegrityError:
-        earlier: PammAccount = PammAccount.objects.select_related("server").get(
-            manager=draft.manager, opening_key=draft.opening_key
-        )
-        if (earlier.name, earlier.income_account_id) != (draft.name, draft.income_account_id):
-            raise IdempotencyKeyReused from None
-        return earlier
+        left = PammAccount.objects.get(manager=draft.manager, opening_key=draft.opening_key)
+        if left.state == PammAccount.State.DRAFT:
+            draft.pk, draft.public_id = left.pk, left.public_id
+            draft.save(force_update=True)
+            return draft
+        return left
     return draft
 
 
@@ -131,8 +150,11 @@ def _open_on_server(account: PammAccount, group: TradingGroup) -> int:
         )
     except GatewayError:
         raise TradingServerUnavailable from None
-    if not isinstance(opened, Account):
+    if isinstance(opened, Refused):
         raise TradingServerRefused
+    if not isinstance(opened, Account):
+        # Its answer was lost: an empty account may stand on the server, which nothing here will ever use.
+        raise TradingServerUnavailable
     return opened.login
 
 

@@ -10,7 +10,7 @@ from threading import Barrier
 import pytest
 from django.db import connection
 
-from accounts.models import PersonalAccount
+from accounts.models import PammAccount, PersonalAccount
 from allocation.models import Investment, UnitEntry
 from brokers.errors import NotAllowed, NotFound, Refusal
 from investing import services as investing
@@ -295,6 +295,15 @@ def test_opening_twice_with_one_key_is_one_account(desk: Desk, alice: PersonalAc
     second = desk.pamm_account(alice, "100.00", key="once")
     assert first.pk == second.pk
     assert first.login == second.login
+
+
+def test_opening_at_a_silent_trading_server_leaves_no_draft_behind(
+    desk: Desk, alice: PersonalAccount
+) -> None:
+    desk.simulator.arm_fault("drop_before", command="user/add", calls=5)
+    before = PammAccount.objects.count()
+    refused("trading_server_unavailable", lambda: desk.pamm_account(alice, "100.00"))
+    assert PammAccount.objects.count() == before
 
 
 def test_silent_trading_server_is_said_and_nothing_changes(

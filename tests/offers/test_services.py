@@ -218,7 +218,7 @@ def test_revised_terms_are_a_new_version_and_the_old_one_stays_with_its_investme
     assert (revised.version, revised.lock_in_days) == (2, 30)
     assert investment.terms is not None
     assert (investment.terms.version, investment.terms.lock_in_days) == (1, 0)
-    event = Event.objects.get(kind="terms_changed")
+    event = Event.objects.get(kind="terms.changed")
     assert (event.subject, event.payload["version"]) == (offer.public_id, 2)
 
 
@@ -227,7 +227,7 @@ def test_terms_with_the_same_content_are_no_new_version(alice: User, offer: Offe
     assert revise_terms(offer=offer, terms=same, by=alice).version == 1
     written_otherwise = draft(schedule=Schedule.flat(Decimal("0.200")), minimum_first=Decimal("100.00"))
     assert revise_terms(offer=offer, terms=written_otherwise, by=alice).version == 1
-    assert not Event.objects.filter(kind="terms_changed").exists()
+    assert not Event.objects.filter(kind="terms.changed").exists()
 
 
 def test_terms_edited_on_a_stale_version_are_refused(alice: User, offer: Offer) -> None:
@@ -255,7 +255,7 @@ def test_offer_opens_pauses_and_closes_for_good(account: PammAccount, alice: Use
         with refused_as("offer_state_forbids"):
             attempt()
     kinds = Event.objects.filter(subject=offer.public_id).order_by("pk").values_list("kind", flat=True)
-    assert list(kinds) == ["offer_opened", "offer_paused", "offer_opened", "offer_closed"]
+    assert list(kinds) == ["offer.opened", "offer.paused", "offer.opened", "offer.closed"]
 
 
 def test_link_opens_until_it_expires_is_revoked_or_its_offer_closes(alice: User, offer: Offer) -> None:
