@@ -20,6 +20,7 @@ from fees.queries import figures_of
 from investing.models import Request
 from investing.queries import get_investment_for, withdrawal_terms
 from investing.web.schedule import next_rollover_at
+from investing.web.withdrawable import withdrawable
 from offers.queries import terms_in_words
 from track_record.queries import ChartRange
 
@@ -111,6 +112,7 @@ def _investment_piece(investment: Investment) -> dict[str, Any]:
         "id"
     )
     is_active = investment.state == Investment.State.ACTIVE
+    room = withdrawal_terms(investment) if is_active else None
     return {
         "template": "allocation/investment_figures.html",
         "context": {
@@ -118,7 +120,8 @@ def _investment_piece(investment: Investment) -> dict[str, Any]:
             "account": investment.account,
             "figures": figures_of([investment])[investment.pk],
             "open_requests": list(open_requests),
-            "room": withdrawal_terms(investment) if is_active else None,
+            "room": room,
+            "withdrawable": withdrawable(room) if room is not None else None,
             "next_rollover_at": next_rollover_at(),
             "is_active": is_active,
             "fee_explanation": _(

@@ -36,6 +36,7 @@ from investing.services import cancel_request, request_close, request_further_de
 from investing.web.forms import DepositForm, WithdrawalForm, add_refusal
 from investing.web.free_money import free_money_if_known
 from investing.web.schedule import next_rollover_at
+from investing.web.withdrawable import withdrawable
 from money.exact import exact_sum
 
 PAGE_SIZE = 25
@@ -294,12 +295,14 @@ def _plan(
 
 
 def _investment_context(investment: Investment) -> dict[str, Any]:
+    room = withdrawal_terms(investment)
     return {
         "investment": investment,
         "account": investment.account,
         "offer": investment.terms.offer if investment.terms else None,
         "figures": figures_of([investment])[investment.pk],
-        "room": withdrawal_terms(investment),
+        "room": room,
+        "withdrawable": withdrawable(room),
         "next_rollover_at": next_rollover_at(),
     }
 

@@ -1,5 +1,6 @@
 """Asking for money out and taking requests back: shown before it is done, done once, refused at the field."""
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 
@@ -48,6 +49,22 @@ def test_withdrawal_shows_what_is_available_and_what_closing_pays(at_profit: Inv
     page = text_of(bob.get(f"/investments/{at_profit.public_id}/withdraw/"))
     assert "Closing would pay 1,080.00 USD" in page
     assert "At least 50 USD must remain" in page
+
+
+def test_money_already_asked_for_is_not_offered_again(
+    world: AliceBobCharlie, at_profit: Investment, bob: Client
+) -> None:
+    url = f"/investments/{at_profit.public_id}/withdraw/"
+    before = re.search(r"Can be withdrawn ([\d,.]+) USD", text_of(bob.get(url)))
+    _request(world, state="confirmed", amount=Decimal(100))
+    after = re.search(r"Can be withdrawn ([\d,.]+) USD", text_of(bob.get(url)))
+    assert before is not None
+    assert after is not None
+    left = Decimal(after[1].replace(",", ""))
+    assert Decimal(before[1].replace(",", "")) - left == 100
+    taken = bob.post(url, {"amount": str(left), "step": "confirm", "key": "all"})
+    assert taken.status_code == 302
+    assert bob.post(url, {"amount": "0.01", "step": "confirm", "key": "more"}).status_code == 422
 
 
 def test_withdrawal_is_reviewed_with_its_fee_then_asked_for_once(at_profit: Investment, bob: Client) -> None:
