@@ -1,7 +1,9 @@
 """Refusals: what the platform declines to do, each with a stable code that pages, API and logs share."""
 
+from decimal import Decimal
 from typing import Any, ClassVar
 
+from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 
 
@@ -23,7 +25,16 @@ class Refusal(Exception):
         super().__init__(self.code)
 
     def __str__(self) -> str:
-        return str(self.message).format(**self.fields)
+        """The message in the active language; amounts as people write them, without stored places that say nothing."""
+        return str(self.message).format(**{name: _written(value) for name, value in self.fields.items()})
+
+
+def _written(value: Any) -> Any:
+    if not isinstance(value, Decimal) or not value.is_finite():
+        return value
+    places = max(-int(value.normalize().as_tuple().exponent), 0)
+    # One decimal of an amount reads like a typing error: 0.5 is written 0.50.
+    return number_format(value, decimal_pos=2 if places == 1 else places, force_grouping=True)
 
 
 class NotFound(Refusal):

@@ -1,4 +1,4 @@
-"""The reader of a page: in whose time zone moments are written."""
+"""The reader of a page: in whose time zone moments are written, and what of it may be kept."""
 
 from collections.abc import Callable
 from zoneinfo import ZoneInfo, available_timezones
@@ -8,7 +8,10 @@ from django.utils import timezone
 
 
 class ReaderMiddleware:
-    """Activates the person's time zone, else the broker's.
+    """Activates the person's time zone, else the broker's; keeps a signed-in person's pages out of every cache.
+
+    Whoever signs out on a shared computer leaves nothing behind the *back* button. An answer that says itself how it
+    may be kept is left as it is.
 
     Needs the broker (`BrokerScopeMiddleware`) and the signed-in person: stands after both in `MIDDLEWARE`.
     """
@@ -20,7 +23,10 @@ class ReaderMiddleware:
         broker = request.broker  # type: ignore[attr-defined]
         own_zone: str = getattr(request.user, "time_zone", "")
         with timezone.override(_zone(own_zone) or _zone(broker.time_zone)):
-            return self.get_response(request)
+            response = self.get_response(request)
+        if request.user.is_authenticated and not response.has_header("Cache-Control"):
+            response["Cache-Control"] = "private, no-store"
+        return response
 
 
 def _zone(name: str) -> ZoneInfo | None:

@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
-from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import PammAccount
@@ -46,7 +45,7 @@ class AmountForm(forms.Form):
         try:
             require_amount(amount, currency=self._account.currency, digits=self._account.currency_digits)
         except Refusal as refusal:
-            raise forms.ValidationError(message_of(refusal), refusal.code) from None
+            raise forms.ValidationError(str(refusal), refusal.code) from None
         return amount
 
 
@@ -67,18 +66,4 @@ class WithdrawalForm(AmountForm):
 def add_refusal(form: forms.Form, refusal: Refusal) -> None:
     """Show a service's refusal at the field at fault, or above the form."""
     field = refusal.field if refusal.field in form.fields else None
-    form.add_error(field, forms.ValidationError(message_of(refusal), refusal.code))
-
-
-def message_of(refusal: Refusal) -> str:
-    """The refusal's message with its amounts written as amounts, without the zeros of their columns."""
-    written = {
-        name: _written(value) if isinstance(value, Decimal) else value
-        for name, value in refusal.fields.items()
-    }
-    return str(refusal.message).format(**written)
-
-
-def _written(number: Decimal) -> str:
-    decimals = max(-int(number.normalize().as_tuple().exponent), 0)
-    return number_format(number, decimal_pos=2 if 0 < decimals < 2 else decimals, force_grouping=True)
+    form.add_error(field, forms.ValidationError(str(refusal), refusal.code))

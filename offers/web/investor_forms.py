@@ -11,7 +11,7 @@ from accounts.models import PersonalAccount
 from brokers.errors import Refusal
 from investing.amounts import require_amount
 from investing.errors import AmountBelowMinimum
-from investing.web.forms import MoneyField, message_of
+from investing.web.forms import MoneyField
 from offers.models import Terms
 from offers.web.manager_forms import PlainNumber
 from track_record.queries import Filters, Sort
@@ -137,7 +137,7 @@ class FirstDepositForm(forms.Form):
             if amount < self._terms.minimum_first:
                 raise AmountBelowMinimum(minimum=self._terms.minimum_first, currency=account.currency)
         except Refusal as refusal:
-            raise forms.ValidationError(message_of(refusal), refusal.code) from None
+            raise forms.ValidationError(str(refusal), refusal.code) from None
         return amount
 
 

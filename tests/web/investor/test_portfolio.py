@@ -240,3 +240,10 @@ def test_closed_investment_shows_its_result(world: AliceBobCharlie, bob: Client)
         page = text_of(bob.get(url))
         assert "+100.00 USD" in page
         assert "Closed" in page
+
+
+def test_pages_of_a_signed_in_person_are_kept_in_no_cache(
+    world: AliceBobCharlie, bob: Client, client: Client
+) -> None:
+    assert bob.get("/portfolio/")["Cache-Control"] == "private, no-store"
+    assert not client.get("/", headers={"host": "a.localhost"}).has_header("Cache-Control")
