@@ -25,7 +25,9 @@ class Refusal(Exception):
         super().__init__(self.code)
 
     def __str__(self) -> str:
-        """The message in the active language; amounts as people write them, without stored places that say nothing."""
+        """The message in the active language; amounts as people write them, without stored places that say
+        nothing.
+        """
         return str(self.message).format(**{name: _written(value) for name, value in self.fields.items()})
 
 

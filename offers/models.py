@@ -36,7 +36,9 @@ class Offer(TenantModel):
     visibility = models.CharField(max_length=8, choices=Visibility, default=Visibility.PUBLIC)
     approval = models.CharField(max_length=10, choices=Approval, default=Approval.MANAGER)
     state = models.CharField(max_length=8, choices=State, default=State.DRAFT)
-    capacity_amount = AmountField(null=True, blank=True, help_text=_("Most money all its investments may be worth."))
+    capacity_amount = AmountField(
+        null=True, blank=True, help_text=_("Most money all its investments may be worth.")
+    )
     capacity_investors = models.PositiveIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -50,7 +52,8 @@ class Offer(TenantModel):
 class Terms(HistoryModel):
     """One version of an offer's terms. Never changes: an investment keeps the version it joined under.
 
-    `performance_schedule` is the JSON form of `fees.calc.schedule.Schedule` (amounts and rates as decimal strings).
+    `performance_schedule` is the JSON form of `fees.calc.schedule.Schedule` (amounts and rates as decimal
+    strings).
     """
 
     class ProfitBasis(models.TextChoices):

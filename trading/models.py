@@ -25,7 +25,9 @@ class TradingServer(TenantModel):
         blank=True, help_text=_("PEM of the server's own certificate or its authority; empty: the system's.")
     )
     time_zone = models.CharField(
-        max_length=64, default="Europe/Athens", help_text=_("The zone of the server's clock, which its times are in.")
+        max_length=64,
+        default="Europe/Athens",
+        help_text=_("The zone of the server's clock, which its times are in."),
     )
     is_active = models.BooleanField(default=True)
 
@@ -40,7 +42,9 @@ class TradingServer(TenantModel):
 
 
 class TradingGroup(TenantModel):
-    """A group of accounts on a trading server: fixes currency and number of decimals of every account in it."""
+    """A group of accounts on a trading server: fixes currency and number of decimals of every account in
+    it.
+    """
 
     class Purpose(models.TextChoices):
         PERSONAL = "personal", _("Personal accounts")

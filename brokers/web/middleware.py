@@ -8,10 +8,11 @@ from django.utils import timezone
 
 
 class ReaderMiddleware:
-    """Activates the person's time zone, else the broker's; keeps a signed-in person's pages out of every cache.
+    """Activates the person's time zone, else the broker's; keeps a signed-in person's pages out of every
+    cache.
 
-    Whoever signs out on a shared computer leaves nothing behind the *back* button. An answer that says itself how it
-    may be kept is left as it is.
+    Whoever signs out on a shared computer leaves nothing behind the *back* button. An answer that says itself
+    how it may be kept is left as it is.
 
     Needs the broker (`BrokerScopeMiddleware`) and the signed-in person: stands after both in `MIDDLEWARE`.
     """

@@ -105,7 +105,9 @@ def _group_for(income_account: PersonalAccount) -> TradingGroup:
 
 
 def _opened_before(draft: PammAccount) -> PammAccount | None:
-    """The account that this key opened already. Raises `IdempotencyKeyReused` where it was ordered otherwise."""
+    """The account that this key opened already. Raises `IdempotencyKeyReused` where it was ordered
+    otherwise.
+    """
     opened = (
         PammAccount.objects.filter(manager=draft.manager, opening_key=draft.opening_key)
         .exclude(state=PammAccount.State.DRAFT)
@@ -120,7 +122,9 @@ def _opened_before(draft: PammAccount) -> PammAccount | None:
 
 
 def _draft(draft: PammAccount) -> PammAccount:
-    """The row of this order, written before the trading server is asked; an attempt that was cut off left it."""
+    """The row of this order, written before the trading server is asked; an attempt that was cut off left
+    it.
+    """
     try:
         with transaction.atomic():
             draft.save()

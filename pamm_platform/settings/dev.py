@@ -20,5 +20,5 @@ CACHES = {
     }
 }
 EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
-# Browsers hold `http://*.localhost` to be secure; passkeys are refused on any other plain-text origin by them.
+# Browsers hold `http://*.localhost` to be secure; they refuse passkeys on any other plain-text origin.
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = True

@@ -1,8 +1,8 @@
 """What looks for due work finds it by an index, as the application role under row-level security.
 
-Row-level security lets only leakproof operators use an index. Every statement of a rollover, of the dispatcher and of
-the tending ticks is explained on tables that hold tens of thousands of finished rows: each scan must begin at what it
-looks for, by a column besides the broker or in an index of open work only.
+Row-level security lets only leakproof operators use an index. Every statement of a rollover, of the
+dispatcher and of the tending ticks is explained on tables that hold tens of thousands of finished rows: each
+scan must begin at what it looks for, by a column besides the broker or in an index of open work only.
 """
 
 import re
@@ -83,7 +83,7 @@ def test_due_work_is_found_by_an_index_under_row_level_security(desk: Desk) -> N
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_user")
         assert cursor.fetchone() == ("pamm_app",)
-        # Copies of one row make joins look cheap that walk whole tables; what is asked is whether an index leads in.
+        # Copies of one row make joins that walk whole tables look cheap; asked is whether an index leads in.
         cursor.execute("SET enable_mergejoin = off; SET enable_hashjoin = off")
         for statement in captured:
             sql = statement["sql"]
@@ -117,8 +117,8 @@ def make_a_past() -> None:
                 f" FROM (SELECT * FROM {table} ORDER BY id LIMIT 1) t, generate_series(1, {PAST}) g"
             )
         cursor.execute(
-            "INSERT INTO transfers_leg (broker_id, transfer_id, position, server_id, login, side, owner, amount,"
-            " currency, currency_digits, key, state, attempts, ticket, counted, refusal_text)"
+            "INSERT INTO transfers_leg (broker_id, transfer_id, position, server_id, login, side, owner,"
+            " amount, currency, currency_digits, key, state, attempts, ticket, counted, refusal_text)"
             " SELECT l.broker_id, t.id, 1, l.server_id, l.login, l.side, l.owner, l.amount, l.currency,"
             " l.currency_digits, 'past' || t.id, 'applied', 1, 1000000000 + t.id, true, ''"
             " FROM (SELECT * FROM transfers_leg ORDER BY id LIMIT 1) l, transfers_transfer t"

@@ -121,7 +121,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--timezone", default="Europe/Athens", help="IANA name, or UTC+2")
     parser.add_argument("--symbols", type=_symbols, default=",".join(SYMBOLS), help="comma-separated")
     parser.add_argument(
-        "--manager-logins", type=_logins, default="1000,1001,1002", help="comma-separated, one password for all"
+        "--manager-logins",
+        type=_logins,
+        default="1000,1001,1002",
+        help="comma-separated, one password for all",
     )
     parser.add_argument("--tick-interval", type=float, default=1.0, help="seconds")
     parser.add_argument("--commission-per-lot", type=Decimal, default=Decimal(0), help="USD per lot and side")

@@ -68,7 +68,7 @@ def test_account_is_reviewed_then_opened_once_however_often_it_is_clicked(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"own_capital": "10000.01"}, "10000.00 USD free"),
+        ({"own_capital": "10000.01"}, "10,000 USD free"),
         ({"own_capital": "0"}, "above zero"),
         ({"own_capital": "-5"}, "above zero"),
         ({"own_capital": "0.001"}, "2 decimals"),
