@@ -137,8 +137,8 @@ def write_offer(alice: Visitor, name: str, basis: str, tiers: Sequence[tuple[str
     page = alice.page
     page.get_by_label("Name").fill(name)
     page.get_by_label("Deposits are approved").select_option("manager")
-    with page.expect_response(lambda answer: answer.request.method == "POST"):
-        page.get_by_label(basis).check()
+    page.get_by_label(basis).check()
+    expect(page.get_by_label("The whole profit")).to_be_visible()
     rows = page.locator(".tier-row")
     for number, (bound, rate) in enumerate(tiers):
         while rows.count() <= number:
@@ -155,6 +155,8 @@ def write_offer(alice: Visitor, name: str, basis: str, tiers: Sequence[tuple[str
     page.get_by_label("Further deposits, at least").fill("100")
     page.get_by_label("Must remain, at least").fill("100")
     expect(page.locator("#preview svg").first).to_be_visible()
+    # There are words only once everything is filled in: nothing more is under way then.
+    expect(page.locator("#preview .words")).to_be_visible()
     alice.take_picture(f"offer-editor-{name.split()[-1]}")
     alice.press("Create and open")
     alice.sees("The offer is open.")
