@@ -156,7 +156,7 @@ def write_offer(alice: Visitor, name: str, basis: str, tiers: Sequence[tuple[str
     page.get_by_label("Must remain, at least").fill("100")
     expect(page.locator("#preview svg").first).to_be_visible()
     # There are words only once everything is filled in: nothing more is under way then.
-    expect(page.locator("#preview .words")).to_be_visible()
+    expect(page.get_by_role("heading", name="In plain words")).to_be_visible()
     alice.take_picture(f"offer-editor-{name.split()[-1]}")
     alice.press("Create and open")
     alice.sees("The offer is open.")
