@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.models import PammAccount
 from allocation.calc.price import Price, time_weighted_return
 from allocation.calc.units import value as value_of_units
-from allocation.models import Investment, PricePoint
+from allocation.models import Interval, Investment, PricePoint
 from allocation.services import last_price, lock_in_ends_at, lowest_units_of
 from fees.calc.performance import Closing, Standing, closing, net_worth_basis
 from fees.calc.schedule import FREE_OF_FEES, Schedule
@@ -36,10 +36,12 @@ class FeeBasis:
 
 @dataclass(frozen=True, slots=True)
 class InvestmentFigures:
-    """One investment at its account's last rollover. Amounts in the account's currency; rates are fractions.
+    """One investment at its account's last rollover. Amounts in the account's currency; rates are
+    fractions.
 
-    `net` is what closing would pay; `profit` is against the money paid in, everything taken out counted;
-    `interval_return` the time-weighted return since the trading interval (or the investment) began.
+    An interval ends at a date or after a number of rollovers. `net` is what closing would pay; `profit` is
+    against the money paid in, everything taken out counted; `interval_return` the time-weighted return since
+    the trading interval (or the investment) began.
     """
 
     value: Decimal
@@ -56,6 +58,7 @@ class InvestmentFigures:
     fees_paid: Decimal
     as_of: datetime | None
     next_interval_end: datetime | None
+    rollovers_to_interval_end: int | None
 
 
 def figures_of(investments: Iterable[Investment]) -> dict[int, InvestmentFigures]:
@@ -124,6 +127,13 @@ def closing_of(basis: FeeBasis, digits: int) -> Closing:
     )
 
 
+def rollovers_left(interval: Interval | None, account: PammAccount) -> int | None:
+    """How many more rollovers that move money the interval lasts; None where it ends at a date."""
+    if interval is None or interval.ends_after_sequence is None:
+        return None
+    return max(interval.ends_after_sequence - account.flow_sequence, 1)
+
+
 def interval_start_price(investment: Investment) -> Price | None:
     """Exact price at which the present interval began for this investment: its own joining, if later."""
     opening = investment.interval.opening if investment.interval is not None else None
@@ -149,6 +159,7 @@ def _figures(investment: Investment) -> InvestmentFigures:
     net = closing_of(basis, digits).paid
     fee = exact_difference(basis.value, net)
     profit = exact_sum((net, investment.paid_out, -investment.paid_in))
+    interval = investment.interval
     return InvestmentFigures(
         value=basis.value,
         accrued_fee=fee,
@@ -163,5 +174,6 @@ def _figures(investment: Investment) -> InvestmentFigures:
         paid_out=investment.paid_out,
         fees_paid=investment.fees_paid,
         as_of=account.last_priced_at,
-        next_interval_end=investment.interval.ends_at if investment.interval is not None else None,
+        next_interval_end=interval.ends_at if interval is not None else None,
+        rollovers_to_interval_end=rollovers_left(interval, account),
     )

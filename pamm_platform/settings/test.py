@@ -7,4 +7,4 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 # Tests kill workers and lose answers on purpose, and wait for what follows.
 TRANSFER_RESEND_AFTER_SECONDS = 1.0
-ROLLOVER_LEASE_SECONDS = 4.0
+ROLLOVER_LEASE_SECONDS = 3.0

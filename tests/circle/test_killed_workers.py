@@ -28,10 +28,14 @@ PATIENCE = 90.0
 
 
 class Worker:
-    """A Celery worker in a session of its own, so that SIGKILL takes its children too."""
+    """A Celery worker in a session of its own, so that SIGKILL takes its children too.
+
+    It can be made ready and paused, to stand in at once for one that is killed.
+    """
 
     def __init__(self, log: Path) -> None:
-        self._log = log.open("ab")
+        self._path = log
+        self._log = log.open("wb")
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "celery", "-A", "pamm_platform", "worker", "--loglevel", "INFO"),
@@ -44,15 +48,20 @@ class Worker:
             start_new_session=True,
         )
 
+    def pause_when_ready(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while b" ready." not in self._path.read_bytes():
+            assert time.monotonic() < deadline, self._path.read_text()
+            time.sleep(0.05)
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.killpg(self._process.pid, signal.SIGCONT)
+
     def kill(self) -> None:
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._log.close()
-
-
-@pytest.fixture
-def worker_log(tmp_path: Path) -> Path:
-    return tmp_path / "worker.log"
 
 
 @pytest.fixture
@@ -90,7 +99,7 @@ def twenty_requests(desk: Desk, number: int) -> tuple[list[Investment], list[Req
     return [*staying, *joining], requests
 
 
-def until_completed(desk: Desk, rollover: Rollover, log: Path) -> None:
+def until_completed(desk: Desk, rollover: Rollover, logs: Path) -> None:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         for slice_ in dispatch_due_rollovers():
@@ -98,36 +107,42 @@ def until_completed(desk: Desk, rollover: Rollover, log: Path) -> None:
         rollover.refresh_from_db()
         if rollover.state == Rollover.State.COMPLETED:
             return
-        time.sleep(0.25)
-    pytest.fail(f"{rollover.state} {rollover.reason_code}\n{log.read_text()[-4000:]}")
+        time.sleep(0.1)
+    written = "\n".join(log.read_text()[-2000:] for log in sorted(logs.glob("*.log")))
+    pytest.fail(f"{rollover.state} {rollover.reason_code}\n{written}")
 
 
 def test_worker_killed_ten_times_at_random_executes_every_request_once(
-    desk: Desk, own_queue: None, worker_log: Path
+    desk: Desk, own_queue: None, tmp_path: Path
 ) -> None:
     moments = random.Random(20261120)
-    worker = Worker(worker_log)
+    worker = Worker(tmp_path / "0.log")
+    spare = worker
     interrupted = 0
     try:
         for number in range(KILLS):
+            spare = Worker(tmp_path / f"{number + 1}.log")
             investments, requests = twenty_requests(desk, number)
+            spare.pause_when_ready()
             account = investments[0].account
             (rollover,) = order_rollover(accounts=[account], by=desk.dealer)
             for slice_ in dispatch_due_rollovers():
                 roll_over_task.delay(desk.broker.pk, slice_)
             wait_until_begun(rollover)
-            time.sleep(moments.uniform(0, 0.9))
+            time.sleep(moments.uniform(0, 0.45))
             worker.kill()
             rollover.refresh_from_db()
             interrupted += rollover.state != Rollover.State.COMPLETED
-            worker = Worker(worker_log)
+            worker = spare
+            worker.resume()
             Rollover.objects.filter(pk=rollover.pk).update(dispatched_at=None)
-            until_completed(desk, rollover, worker_log)
+            until_completed(desk, rollover, tmp_path)
             settle_rest(desk, account)
             assert_every_request_once(requests)
             assert_books_agree(desk, account)
     finally:
-        worker.kill()
+        for process in {worker, spare}:
+            process.kill()
     print(f"{interrupted} of {KILLS} kills hit an unfinished rollover")
     assert interrupted >= KILLS // 2
 
