@@ -62,6 +62,8 @@ class InvestmentAdmin(ReadOnlyAdmin):
         ACCOUNT,
         link("personal_account", _("personal account")),
         "terms_version",
+        words("accepted_terms", _("newer terms accepted")),
+        "terms_accepted_at",
         "is_own_capital",
         "state",
         "series",

@@ -131,6 +131,14 @@ class Investment(TenantModel):
     owner = TenantForeignKey("accounts.User", related_name="investments")
     personal_account = TenantForeignKey("accounts.PersonalAccount", related_name="investments")
     terms = TenantForeignKey("offers.Terms", related_name="investments", null=True, blank=True)
+    accepted_terms = TenantForeignKey(
+        "offers.Terms",
+        related_name="accepted_by",
+        null=True,
+        blank=True,
+        help_text=_("The newer version its owner has accepted: begins when the trading interval ends."),
+    )
+    terms_accepted_at = models.DateTimeField(null=True, blank=True)
     is_own_capital = models.BooleanField(default=False)
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
     series = models.PositiveSmallIntegerField()
@@ -163,6 +171,11 @@ class Investment(TenantModel):
             models.CheckConstraint(
                 condition=models.Q(is_own_capital=True) | models.Q(terms__isnull=False),
                 name="allocation_investment_terms",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(accepted_terms__isnull=True, terms_accepted_at__isnull=True)
+                | models.Q(accepted_terms__isnull=False, terms_accepted_at__isnull=False, state="active"),
+                name="allocation_investment_accepted",
             ),
         ]
         indexes = [

@@ -176,6 +176,8 @@ class UnitBook:
         investment.end_reason = Investment.EndReason.OWNER
         investment.high_water_mark = ZERO
         investment.performance_carried = ZERO
+        investment.accepted_terms = None
+        investment.terms_accepted_at = None
         return entry
 
     def touch(self, investment: Investment) -> None:
@@ -285,23 +287,46 @@ def join_interval(investment: Investment, point: PricePoint, zone: tzinfo) -> No
     terms = investment.terms
     if terms is None:
         return
-    shared = terms.interval_anchor == Terms.IntervalAnchor.CALENDAR and terms.interval_unit != "rollovers"
     existing = Interval.objects.filter(account_id=point.account_id, terms=terms)
-    interval = existing.first() if shared else existing.filter(anchor_at=point.priced_at).first()
+    interval = (
+        existing.first() if _is_on_calendar(terms) else existing.filter(anchor_at=point.priced_at).first()
+    )
     if interval is None:
-        rule = trading_interval(terms)
-        interval = Interval.objects.create(
-            account_id=point.account_id,
-            terms=terms,
-            anchor_at=point.priced_at,
-            starts_at=point.priced_at,
-            ends_at=ends_at(rule, point.priced_at, zone),
-            ends_after_sequence=point.flow_sequence + rule.count if rule.unit == "rollovers" else None,
-            opening=point,
-        )
-    investment.interval = interval
-    investment.lowest_units = investment.units
-    investment.lowest_units_number = interval.number
+        interval = _first_interval(terms, point, zone)
+        interval.save()
+    _enter_interval(investment, interval)
+
+
+def begin_accepted_terms(
+    book: UnitBook, investments: Iterable[Investment], begun: Sequence[Interval], zone: tzinfo
+) -> list[Investment]:
+    """Put those whose owners have accepted newer terms under them, from this rollover on; returns them.
+
+    For investments whose interval has just ended and was charged under the old terms; `begun` are the
+    account's intervals that begin at this rollover. Mark and carried fraction stay. Two statements, however
+    many investments and versions; none where nobody has accepted anything.
+    """
+    accepting = [investment for investment in investments if investment.accepted_terms_id is not None]
+    if not accepting:
+        return []
+    keys = {investment.accepted_terms_id for investment in accepting}
+    versions = Terms.objects.select_related("offer__account").in_bulk(keys)
+    # An interval under way since an earlier rollover would count its yield from there: only one that begins
+    # here can be shared.
+    intervals = {row.terms_id: row for row in begun if row.terms_id in keys and _is_on_calendar(row.terms)}
+    missing = [terms for key, terms in versions.items() if key not in intervals]
+    for interval in Interval.objects.bulk_create(
+        _first_interval(terms, book.point, zone) for terms in missing
+    ):
+        intervals[interval.terms_id] = interval
+    for investment in accepting:
+        terms = versions[investment.accepted_terms_id]
+        investment.terms = terms
+        investment.accepted_terms = None
+        investment.terms_accepted_at = None
+        _enter_interval(investment, intervals[terms.pk])
+        book.touch(investment)
+    return accepting
 
 
 def advance_intervals(intervals: Sequence[Interval], point: PricePoint, zone: tzinfo) -> None:
@@ -319,6 +344,31 @@ def advance_intervals(intervals: Sequence[Interval], point: PricePoint, zone: tz
         Interval.objects.bulk_update(
             intervals, ["starts_at", "opening", "number", "ends_at", "ends_after_sequence"]
         )
+
+
+def _first_interval(terms: Terms, point: PricePoint, zone: tzinfo) -> Interval:
+    """The interval under `terms` that begins at `point`, not stored."""
+    rule = trading_interval(terms)
+    return Interval(
+        account_id=point.account_id,
+        terms=terms,
+        anchor_at=point.priced_at,
+        starts_at=point.priced_at,
+        ends_at=ends_at(rule, point.priced_at, zone),
+        ends_after_sequence=point.flow_sequence + rule.count if rule.unit == "rollovers" else None,
+        opening=point,
+    )
+
+
+def _is_on_calendar(terms: Terms) -> bool:
+    """Whether all investments under these terms end their intervals together."""
+    return terms.interval_anchor == Terms.IntervalAnchor.CALENDAR and terms.interval_unit != "rollovers"
+
+
+def _enter_interval(investment: Investment, interval: Interval) -> None:
+    investment.interval = interval
+    investment.lowest_units = investment.units
+    investment.lowest_units_number = interval.number
 
 
 def trading_interval(terms: Terms) -> TradingInterval:
@@ -347,6 +397,8 @@ def cancel_series(account: PammAccount, point: PricePoint) -> int:
         units=0,
         high_water_mark=0,
         performance_carried=0,
+        accepted_terms=None,
+        terms_accepted_at=None,
     )
     account.units = ZERO
     account.rounding_carried = ZERO
@@ -372,6 +424,9 @@ def _update_investments(investments: Iterable[Investment]) -> None:
         ("closed_at", "timestamptz"),
         ("joined_id", "bigint"),
         ("interval_id", "bigint"),
+        ("terms_id", "bigint"),
+        ("accepted_terms_id", "bigint"),
+        ("terms_accepted_at", "timestamptz"),
     )
     names = ", ".join(name for name, _ in columns)
     arrays = ", ".join(f"%s::{kind}[]" for _, kind in columns)

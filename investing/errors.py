@@ -65,7 +65,19 @@ class AccountNotActive(Refusal):
 class TermsChanged(Refusal):
     code = "terms_changed"
     status = 409
-    message = _("The terms have changed since you saw them. Read the new version before you join.")
+    message = _("The terms have changed since you saw them. Read the new version first.")
+
+
+class NothingNewer(Refusal):
+    code = "nothing_newer"
+    status = 409
+    message = _("Your investment is under these terms, or newer ones, already.")
+
+
+class TermsInEffect(Refusal):
+    code = "terms_in_effect"
+    status = 409
+    message = _("The terms have taken effect already: the acceptance can no longer be taken back.")
 
 
 class OwnOffer(Refusal):

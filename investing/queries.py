@@ -1,6 +1,7 @@
 """Reads of requests: whose they are, who may decide them, and what an investment could pay now."""
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -19,7 +20,8 @@ from fees.queries import fee_basis, with_figures
 from fees.services import available, minimum_remaining
 from investing.models import Request
 from money.exact import ZERO, exact_sum
-from offers.models import Offer
+from offers.models import Offer, Terms
+from offers.queries import current_terms_of
 
 DECIDING_ROLES = (Role.ADMIN, Role.DEALER)
 
@@ -66,10 +68,30 @@ def get_request_for(user: User, public_id: uuid.UUID) -> Request:
 def get_investment_for(user: User, public_id: uuid.UUID) -> Investment:
     """This person's own investment, with all that its figures need. Raises `NotFound`."""
     own = with_figures(Investment.objects.filter(owner=user, public_id=public_id))
-    investment = own.select_related("account__manager", "terms__offer__account", "personal_account").first()
+    investment = own.select_related(
+        "account__manager", "terms__offer__account", "accepted_terms__offer__account", "personal_account"
+    ).first()
     if investment is None:
         raise NotFound
     return investment
+
+
+def newer_terms(investments: Iterable[Investment]) -> dict[int, Terms]:
+    """The current version of its offer by key of the investment, where its owner could accept it.
+
+    Only active investments, and only what is newer than their own terms and than those accepted already. One
+    query; reads `terms` and `accepted_terms` of each.
+    """
+    active = [row for row in investments if row.state == Investment.State.ACTIVE and row.terms is not None]
+    if not active:
+        return {}
+    offers = {row.terms.offer_id for row in active}
+    current = {terms.offer_id: terms for terms in current_terms_of(offers)}
+    return {
+        row.pk: current[row.terms.offer_id]
+        for row in active
+        if current[row.terms.offer_id].version > (row.accepted_terms or row.terms).version
+    }
 
 
 def open_requests(account: PammAccount, owner: User) -> QuerySet[Request]:

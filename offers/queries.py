@@ -1,6 +1,8 @@
 """Reads of offers: which are open to whom, their current terms, and what terms say in plain words."""
 
 import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
 from decimal import Decimal
 
 from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
@@ -29,11 +31,19 @@ def current_terms(offer: Offer) -> Terms:
 
 def with_current_terms(offers: QuerySet[Offer]) -> QuerySet[Offer]:
     """The same offers with account, manager and current terms read in one more statement for all of them."""
-    newer = Terms.objects.filter(offer=OuterRef("offer"), version__gt=OuterRef("version"))
-    newest = Terms.objects.filter(~Exists(newer))
     return offers.select_related("account__manager").prefetch_related(
-        Prefetch("terms", newest, to_attr=_PREFETCHED)
+        Prefetch("terms", _newest_terms(), to_attr=_PREFETCHED)
     )
+
+
+def current_terms_of(offers: Iterable[int]) -> QuerySet[Terms]:
+    """The newest version of each of these offers (keys), with offer and account."""
+    return _newest_terms().filter(offer__in=offers).select_related("offer__account")
+
+
+def _newest_terms() -> QuerySet[Terms]:
+    newer = Terms.objects.filter(offer=OuterRef("offer"), version__gt=OuterRef("version"))
+    return Terms.objects.filter(~Exists(newer))
 
 
 def offers_open_to(user: User | None) -> QuerySet[Offer]:
@@ -112,12 +122,27 @@ def terms_in_words(terms: Terms) -> list[str]:
 
     Reads `terms.offer.account` for the currency; the terms need not be saved.
     """
+    return [sentence for subject in terms_by_subject(terms) for sentence in subject.sentences]
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectInWords:
+    """What terms say about one subject, sentence by sentence."""
+
+    title: str
+    sentences: list[str]
+
+
+def terms_by_subject(terms: Terms) -> list[SubjectInWords]:
+    """The sentences of `terms_in_words` by what they are about: the same subjects, in one order, for any
+    terms.
+    """
     account = terms.offer.account
     return [
-        *_fee_in_words(schedule_of(terms), account),
-        *_crystallisation_in_words(terms),
-        *_amounts_in_words(terms, account),
-        *_lock_in_in_words(terms),
+        SubjectInWords(_("Performance fee"), _fee_in_words(schedule_of(terms), account)),
+        SubjectInWords(_("Trading interval"), _crystallisation_in_words(terms)),
+        SubjectInWords(_("Amounts"), _amounts_in_words(terms, account)),
+        SubjectInWords(_("Lock-in"), _lock_in_in_words(terms)),
     ]
 
 

@@ -66,6 +66,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('public_id', brokers.fields.PublicIdField(default=brokers.identifiers.new_public_id, editable=False)),
+                ('terms_accepted_at', models.DateTimeField(blank=True, null=True)),
                 ('is_own_capital', models.BooleanField(default=False)),
                 ('state', models.CharField(choices=[('pending', 'Pending'), ('active', 'Active'), ('closed', 'Closed'), ('cancelled', 'Cancelled')], default='pending', max_length=10)),
                 ('series', models.PositiveSmallIntegerField()),
@@ -82,6 +83,7 @@ class Migration(migrations.Migration):
                 ('paid_out', brokers.fields.AmountField(decimal_places=8, default=0, max_digits=28)),
                 ('fees_paid', brokers.fields.AmountField(decimal_places=8, default=0, max_digits=28)),
                 ('account', brokers.fields.TenantForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='investments', to='accounts.pammaccount')),
+                ('accepted_terms', brokers.fields.TenantForeignKey(blank=True, db_constraint=False, help_text='The newer version its owner has accepted: begins when the trading interval ends.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='accepted_by', to='offers.terms')),
                 ('broker', models.ForeignKey(db_constraint=False, db_index=False, default=brokers.scope.broker_id_or_none, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='brokers.broker')),
                 ('interval', brokers.fields.TenantForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='investments', to='allocation.interval')),
                 ('owner', brokers.fields.TenantForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='investments', to=settings.AUTH_USER_MODEL)),
@@ -157,6 +159,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='investment',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('accepted_terms__isnull', True), ('terms_accepted_at__isnull', True)), models.Q(('accepted_terms__isnull', False), ('state', 'active'), ('terms_accepted_at__isnull', False)), _connector='OR'), name='allocation_investment_accepted'),
+        ),
+        migrations.AddConstraint(
+            model_name='investment',
             constraint=models.UniqueConstraint(fields=('broker', 'id'), name='allocation_investment_tenant_key'),
         ),
         migrations.AddConstraint(
@@ -174,6 +180,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='investment',
             constraint=brokers.fields.TenantReference(field='terms', name='allocation_investment_terms_ref'),
+        ),
+        migrations.AddConstraint(
+            model_name='investment',
+            constraint=brokers.fields.TenantReference(field='accepted_terms', name='allocation_investment_accepted_terms_ref'),
         ),
         migrations.AddConstraint(
             model_name='investment',

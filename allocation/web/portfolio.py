@@ -8,18 +8,21 @@ from accounts.models import User
 from allocation.models import Investment
 from fees.queries import InvestmentFigures, figures_of, with_figures
 from investing.models import Request
+from investing.queries import newer_terms
 from money.exact import ZERO, exact_sum
+from offers.models import Terms
 
 CLOSED_SHOWN = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """One investment, what it is worth, and what is under way for it (oldest first)."""
+    """One investment, what it is worth, what is under way for it (oldest first), and newer terms on offer."""
 
     investment: Investment
     figures: InvestmentFigures
     open_requests: Sequence[Request]
+    offered_terms: Terms | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,16 @@ class Portfolio:
 
 
 def portfolio_of(user: User) -> Portfolio:
-    """Three queries, whatever the number of investments."""
+    """Four queries, whatever the number of investments."""
     shown = (
         with_figures(Investment.objects.filter(owner=user))
         .select_related(
-            "account__manager", "terms__offer", "interval__opening", "joined", "account__statistics"
+            "account__manager",
+            "terms__offer",
+            "accepted_terms",
+            "interval__opening",
+            "joined",
+            "account__statistics",
         )
         .defer("account__statistics__daily", "account__statistics__months")
     )
@@ -64,7 +72,10 @@ def portfolio_of(user: User) -> Portfolio:
         "id"
     ):
         open_requests.setdefault(request.investment_id, []).append(request)
-    holdings = [Holding(row, figures[row.pk], open_requests.get(row.pk, [])) for row in living]
+    offered = newer_terms(living)
+    holdings = [
+        Holding(row, figures[row.pk], open_requests.get(row.pk, []), offered.get(row.pk)) for row in living
+    ]
     return Portfolio(
         holdings=holdings,
         closed=[Holding(row, figures[row.pk], []) for row in ended],

@@ -11,8 +11,10 @@ from investing.services.requests import (
     request_further_deposit,
     request_withdrawal,
 )
+from investing.services.terms import accept_terms, withdraw_acceptance
 
 __all__ = [
+    "accept_terms",
     "cancel_request",
     "confirm_request",
     "expire_requests",
@@ -22,4 +24,5 @@ __all__ = [
     "request_first_deposit",
     "request_further_deposit",
     "request_withdrawal",
+    "withdraw_acceptance",
 ]

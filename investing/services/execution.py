@@ -1,5 +1,5 @@
-"""Steps 4 and 5 of a rollover, for one account at one price: fees that fall due, withdrawals, closes,
-deposits.
+"""Steps 4 and 5 of a rollover, for one account at one price: fees that fall due, newer terms that begin,
+withdrawals, closes, deposits.
 
 Everything is decided in memory on the snapshot's price and written by `write`; each request is tried on its
 own, the oldest confirmation first, and one that cannot be met stops nobody behind it.
@@ -15,7 +15,13 @@ from django.db.models import Q
 
 from accounts.models import PammAccount
 from allocation.models import Interval, Investment, UnitEntry
-from allocation.services import UnitBook, advance_intervals, join_interval, note_units_before_deposit
+from allocation.services import (
+    UnitBook,
+    advance_intervals,
+    begin_accepted_terms,
+    join_interval,
+    note_units_before_deposit,
+)
 from brokers.errors import Refusal
 from fees.calc.performance import Standing, WithdrawalKind, after_deposit
 from fees.queries import FeeBasis, closing_of, fee_basis
@@ -43,6 +49,7 @@ class Execution:
     charges: ChargeBook = field(init=False)
     payouts: list[TransferDraft] = field(default_factory=list)
     releases: list[tuple[Transfer, Endpoint]] = field(default_factory=list)
+    revised: list[Investment] = field(default_factory=list)
     executed: list[Request] = field(default_factory=list)
     waiting: list[Request] = field(default_factory=list)
     remainder_blocks: bool = False
@@ -72,16 +79,18 @@ class Execution:
     ) -> None:
         """Decide the intervals that end and the requests; `investments`, by key, holds all they are about."""
         point = self.book.point
-        self.charges.crystallise(
+        ending = [
             investment
             for investment in investments.values()
             if investment.interval in due and investment.state == Investment.State.ACTIVE
-        )
+        ]
+        self.charges.crystallise(ending)
         advance_intervals(due, point, self.zone)
         advanced = {interval.pk: interval for interval in due}
         for investment in investments.values():
             if investment.interval_id in advanced:
                 investment.interval = advanced[investment.interval_id]
+        self.revised = begin_accepted_terms(self.book, ending, due, self.zone)
         for request in requests:
             if request.kind != Request.Kind.DEPOSIT:
                 self._leave(request, investments[request.investment_id])
@@ -137,7 +146,20 @@ class Execution:
             for charge in self.charges.charges
             if charge.amount
         ]
-        return executed + charged
+        revised = [
+            (
+                "terms.took_effect",
+                investment.public_id,
+                {
+                    "account": str(self.account.public_id),
+                    "terms": str(investment.terms.public_id),
+                    "version": investment.terms.version,
+                },
+            )
+            for investment in self.revised
+            if investment.terms is not None
+        ]
+        return executed + charged + revised
 
     def _load(self, due: list[Interval], requests: list[Request]) -> dict[int, Investment]:
         rows = (
