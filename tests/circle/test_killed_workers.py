@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,7 +13,6 @@ import pytest
 
 from allocation.models import Investment, UnitEntry
 from investing.models import Request
-from pamm_platform.embedded import Services
 from rollover.models import Rollover
 from rollover.services import dispatch_due_rollovers, order_rollover
 from rollover.tasks import roll_over_task
@@ -33,13 +31,14 @@ class Worker:
     It can be made ready and paused, to stand in at once for one that is killed.
     """
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, queue: str) -> None:
         self._path = log
         self._log = log.open("wb")
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "celery", "-A", "pamm_platform", "worker", "--loglevel", "INFO"),
                 *("--pool", "prefork", "--concurrency", "2", "--without-gossip", "--without-mingle"),
+                *("--queues", queue),
             ],
             cwd=ROOT,
             env={**os.environ, "DJANGO_SETTINGS_MODULE": "pamm_platform.settings.test"},
@@ -64,22 +63,6 @@ class Worker:
         self._log.close()
 
 
-@pytest.fixture
-def own_queue(services: Services, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A Redis database that no other test's worker listens on."""
-    from django.conf import settings
-
-    from pamm_platform.celery import app
-
-    url = services.redis.url.rsplit("/", 1)[0] + "/9"
-    monkeypatch.setenv("REDIS_URL", url)
-    monkeypatch.setattr(settings, "CELERY_BROKER_URL", url)
-    before = app.conf["broker_url"]
-    app.conf["broker_url"] = url
-    yield
-    app.conf["broker_url"] = before
-
-
 def twenty_requests(desk: Desk, number: int) -> tuple[list[Investment], list[Request]]:
     """An account with ten investors who leave in part or whole, or add, and ten who join, all confirmed."""
     account = desk.pamm_account(desk.client(f"manager{number}", "10000"), "1000.00", name=f"Pool {number}")
@@ -99,11 +82,15 @@ def twenty_requests(desk: Desk, number: int) -> tuple[list[Investment], list[Req
     return [*staying, *joining], requests
 
 
-def until_completed(desk: Desk, rollover: Rollover, logs: Path) -> None:
+def hand_out(desk: Desk, queue: str) -> None:
+    for slice_ in dispatch_due_rollovers():
+        roll_over_task.apply_async((desk.broker.pk, slice_), queue=queue)
+
+
+def until_completed(desk: Desk, rollover: Rollover, logs: Path, queue: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        for slice_ in dispatch_due_rollovers():
-            roll_over_task.delay(desk.broker.pk, slice_)
+        hand_out(desk, queue)
         rollover.refresh_from_db()
         if rollover.state == Rollover.State.COMPLETED:
             return
@@ -113,22 +100,21 @@ def until_completed(desk: Desk, rollover: Rollover, logs: Path) -> None:
 
 
 def test_worker_killed_ten_times_at_random_executes_every_request_once(
-    desk: Desk, own_queue: None, tmp_path: Path
+    desk: Desk, committed_db: str, tmp_path: Path
 ) -> None:
+    queue = f"killed-{committed_db}"
     moments = random.Random(20261120)
-    worker = Worker(tmp_path / "0.log")
+    worker = Worker(tmp_path / "0.log", queue)
     spare = worker
     interrupted = 0
     try:
         for number in range(KILLS):
-            spare = Worker(tmp_path / f"{number + 1}.log")
+            spare = Worker(tmp_path / f"{number + 1}.log", queue)
             investments, requests = twenty_requests(desk, number)
             spare.pause_when_ready()
             account = investments[0].account
             (rollover,) = order_rollover(accounts=[account], by=desk.dealer)
-            for slice_ in dispatch_due_rollovers():
-                roll_over_task.delay(desk.broker.pk, slice_)
-            wait_until_begun(rollover)
+            wait_until_begun(desk, rollover, queue)
             time.sleep(moments.uniform(0, 0.45))
             worker.kill()
             rollover.refresh_from_db()
@@ -136,7 +122,7 @@ def test_worker_killed_ten_times_at_random_executes_every_request_once(
             worker = spare
             worker.resume()
             Rollover.objects.filter(pk=rollover.pk).update(dispatched_at=None)
-            until_completed(desk, rollover, tmp_path)
+            until_completed(desk, rollover, tmp_path, queue)
             settle_rest(desk, account)
             assert_every_request_once(requests)
             assert_books_agree(desk, account)
@@ -147,13 +133,18 @@ def test_worker_killed_ten_times_at_random_executes_every_request_once(
     assert interrupted >= KILLS // 2
 
 
-def wait_until_begun(rollover: Rollover) -> None:
+def wait_until_begun(desk: Desk, rollover: Rollover, queue: str) -> None:
+    """Hand the rollover out until a worker has it: the paused one may have taken a message with it."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        rollover.refresh_from_db()
-        if rollover.state != Rollover.State.DUE:
-            return
-        time.sleep(0.01)
+        Rollover.objects.filter(pk=rollover.pk, state=Rollover.State.DUE).update(dispatched_at=None)
+        hand_out(desk, queue)
+        again = time.monotonic() + 1.5
+        while time.monotonic() < again:
+            rollover.refresh_from_db()
+            if rollover.state != Rollover.State.DUE:
+                return
+            time.sleep(0.01)
     pytest.fail("no worker took the rollover")
 
 
