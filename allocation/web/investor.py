@@ -18,7 +18,7 @@ from allocation.web.timeline import timeline_of
 from brokers.web.csv_files import csv_answer
 from fees.queries import figures_of
 from investing.models import Request
-from investing.queries import get_investment_for, withdrawal_terms
+from investing.queries import get_investment_for, newer_terms, withdrawal_terms
 from investing.web.schedule import next_rollover_at
 from investing.web.withdrawable import withdrawable
 from offers.queries import terms_in_words
@@ -54,6 +54,7 @@ def investment_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         "offer": terms.offer if terms else None,
         "terms": terms,
         "terms_in_words": terms_in_words(terms) if terms else [],
+        "offered_terms": newer_terms([investment]).get(investment.pk),
         "timeline": timeline_of(investment),
         "series_url": reverse("track_record_api:price-series", args=[account.public_id]),
         "ranges": ChartRange.with_labels(),

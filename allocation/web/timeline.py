@@ -15,6 +15,7 @@ from fees.models import Charge
 from fees.queries import charges_of
 from investing.models import Request
 from money.rounding import half_even
+from outbox.models import Event
 from pamm_platform.templatetags.figures import money, percent, signed_money, units
 
 SHOWN = 100
@@ -41,7 +42,7 @@ class Happening:
 
 
 def timeline_of(investment: Investment) -> list[Happening]:
-    """The last happenings, the latest first; three queries."""
+    """The last happenings, the latest first; four queries."""
     entries = (
         UnitEntry.objects.filter(investment=investment)
         .exclude(kind__in=_CHARGED)
@@ -49,10 +50,12 @@ def timeline_of(investment: Investment) -> list[Happening]:
         .order_by("-id")[:SHOWN]
     )
     requests = Request.objects.filter(investment=investment, unit_entry__isnull=True).order_by("-id")[:SHOWN]
+    agreed = Event.objects.filter(subject=investment.public_id, kind__in=_TERMS).order_by("-id")[:SHOWN]
     happened = [
         *(_of_entry(entry, investment) for entry in entries),
         *(_of_charge(charge) for charge in charges_of(investment)[:SHOWN]),
         *(_of_request(request) for request in requests),
+        *(_of_terms(event) for event in agreed),
     ]
     return sorted(happened, key=lambda line: line.at, reverse=True)[:SHOWN]
 
@@ -66,6 +69,17 @@ _ENTRIES = {
     UnitEntry.Kind.CLOSE: ("check", gettext_lazy("Investment closed and paid")),
     UnitEntry.Kind.WIPE_OUT: ("alert-triangle", gettext_lazy("The account was wiped out")),
 }
+
+_TERMS = {
+    "terms.accepted": gettext_lazy("Version {version} of the terms accepted"),
+    "terms.acceptance_withdrawn": gettext_lazy("Acceptance of version {version} taken back"),
+    "terms.took_effect": gettext_lazy("Version {version} of the terms began"),
+}
+
+
+def _of_terms(event: Event) -> Happening:
+    title = str(_TERMS[event.kind]).format(version=event.payload["version"])
+    return Happening(at=event.occurred_at, title=title, icon="file-text")
 
 
 def _of_entry(entry: UnitEntry, investment: Investment) -> Happening:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from investing.web import investor, manager
+from investing.web import investor, manager, terms
 
 app_name = "investing"
 
@@ -14,6 +14,7 @@ urlpatterns = [
     path("investments/<uuid:public_id>/withdraw/", investor.withdraw_page, name="withdraw"),
     path("investments/<uuid:public_id>/close/", investor.close_page, name="close"),
     path("investments/<uuid:public_id>/deposit/", investor.deposit_page, name="deposit"),
+    path("investments/<uuid:public_id>/terms/", terms.terms_page, name="terms"),
     path("manage/requests/", manager.approvals, name="approvals"),
     path("manage/requests/<uuid:request_id>/reject/", manager.reject, name="reject"),
 ]

@@ -314,7 +314,7 @@ def _offer_page(
     request: HttpRequest, offer: Offer, link_form: "JoinLinkForm", status: int = 200
 ) -> HttpResponse:
     terms = current_terms(offer)
-    under = Count("investments", filter=Q(investments__state__in=STAKED_STATES))
+    under = Count("investments", filter=Q(investments__state__in=STAKED_STATES), distinct=True)
     links = [
         (link, request.build_absolute_uri(reverse("offers:by-link", args=[link.token])))
         for link in valid_join_links(offer)
@@ -326,7 +326,7 @@ def _offer_page(
         "words": terms_in_words(terms),
         "versions": Terms.objects.filter(offer=offer)
         .select_related("created_by")
-        .annotate(investments_under=under)
+        .annotate(investments_under=under, accepted=Count("accepted_by", distinct=True))
         .order_by("-version"),
         "links": links,
         "link_form": link_form,

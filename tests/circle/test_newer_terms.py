@@ -113,9 +113,8 @@ def test_accepted_terms_begin_after_the_interval_was_charged_under_the_old_ones(
     assert after.interval is not None
     assert (after.interval.terms_id, after.interval.number) == (newer.pk, 1)
     assert after.interval.opening_id == end.price_point_id
-    assert (
-        after.interval.ends_after_sequence == PricePoint.objects.get(pk=end.price_point_id).flow_sequence + 2
-    )
+    switched = PricePoint.objects.filter(account=account).latest("sequence")
+    assert after.interval.ends_after_sequence == switched.flow_sequence + 2
     assert (after.lowest_units, after.lowest_units_number) == (after.units, 1)
 
     # From 1,050.00 on, the next interval is the first one charged at the new rate.
@@ -189,10 +188,11 @@ def test_withdrawal_close_and_deposit_of_the_same_rollover_are_under_the_new_ter
     confirm_request(request=desk.add_money(reread(adding), "500.00"), by=desk.dealer)
     desk.bring_price_to(account, Decimal("1.10"))
     (end,) = desk.roll(account)
-    withdrawal.refresh_from_db(), close.refresh_from_db()
+    withdrawal.refresh_from_db()
+    close.refresh_from_db()
     assert charged(end, investment) == charged(end, leaving) == [Decimal("50.00")]
-    assert (withdrawal.executed_amount, withdrawal.executed_fee) == (Decimal("100.00"), 0)
-    assert (close.executed_amount, close.executed_fee) == (Decimal("1050.00"), 0)
+    assert (withdrawal.executed_amount, withdrawal.executed_fee) == (Decimal("100.00"), Decimal(0))
+    assert (close.executed_amount, close.executed_fee) == (Decimal("1050.00"), Decimal(0))
     grown = reread(adding)
     assert grown.terms_id == newer.pk
     assert grown.lowest_units < grown.units

@@ -40,6 +40,7 @@ OBJECTS: dict[str, tuple[Any, ...]] = {
     "offers:revoke-link": (Offer, JoinLink),
     "allocation:investment": (Investment,),
     "allocation:investment-figures": (Investment,),
+    "investing:terms": (Investment,),
     "investing:request": (Request,),
     "investing:cancel": (Request,),
     "investing:confirm": (Request,),
