@@ -1,15 +1,19 @@
 """People, roles and accounts in the back office."""
 
+import uuid
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.cache import cache
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.widgets import (
@@ -20,8 +24,17 @@ from unfold.widgets import (
 )
 
 from accounts.models import STAFF_ROLES, HouseAccount, Manager, PammAccount, PersonalAccount, Role, User
-from accounts.services import appoint_house_account, grant_role, make_manager, register_staff, revoke_role
+from accounts.services import (
+    appoint_house_account,
+    grant_role,
+    make_manager,
+    open_personal_account,
+    register_client,
+    register_staff,
+    revoke_role,
+)
 from brokers.errors import Refusal
+from brokers.scope import current_broker_id
 from pamm_platform.admin_pages import (
     BackOfficeAdmin,
     ListOnlyAdmin,
@@ -48,6 +61,10 @@ ADMINISTRATORS = frozenset({Role.ADMIN})
 
 # The platform's own staff is appointed by the platform, never by a broker.
 BROKER_ROLES = [choice for choice in Role.choices if choice[0] != Role.OPERATOR]
+
+
+# For so long a form that has opened an account is remembered: sent again, it must not open another.
+OPENING_KEPT_SECONDS = 24 * 3600
 
 
 HOLD_WORDS = {
@@ -303,6 +320,32 @@ class StaffForm(RoleForm):
     field_order = ["email", "first_name", "last_name", "role", "password"]
 
 
+class ClientForm(forms.Form):
+    """A client who did not sign up on his own."""
+
+    email = forms.EmailField(label=_("E-mail"), widget=UnfoldAdminTextInputWidget)
+    first_name = forms.CharField(label=_("First name"), max_length=80, widget=UnfoldAdminTextInputWidget)
+    last_name = forms.CharField(label=_("Last name"), max_length=80, widget=UnfoldAdminTextInputWidget)
+
+
+class OpenAccountForm(forms.Form):
+    """In which group of a trading server; `key` is of the form as shown, so that it opens one account."""
+
+    group = forms.ModelChoiceField[TradingGroup](
+        queryset=None, label=_("Group on the trading server"), widget=UnfoldAdminSelectWidget
+    )
+    key = forms.UUIDField(widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        groups = TradingGroup.objects.filter(
+            purpose=TradingGroup.Purpose.PERSONAL, server__is_active=True
+        ).select_related("server")
+        field: Any = self.fields["group"]
+        field.queryset = groups.order_by("server__name", "name")
+        field.label_from_instance = lambda group: f"{group.server}: {group}"
+
+
 @admin.register(User, site=back_office)
 class UserAdmin(BackOfficeAdmin):
     changers = ADMINISTRATORS
@@ -323,8 +366,8 @@ class UserAdmin(BackOfficeAdmin):
         "last_login",
     ]
     readonly_fields: ClassVar = ["public_id", "email", "roles", "date_joined", "last_login"]
-    actions_list: ClassVar = ["add_staff"]
-    actions_detail: ClassVar = ["grant", "revoke", "appoint"]
+    actions_list: ClassVar = ["add_client", "add_staff"]
+    actions_detail: ClassVar = ["open_account", "grant", "revoke", "appoint"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).prefetch_related("memberships")
@@ -374,6 +417,86 @@ class UserAdmin(BackOfficeAdmin):
             submit=_("Add"),
             back=list_url(User),
         )
+
+    @action(
+        description=_("Add a client"),
+        url_path="add-client",
+        permissions=["administer"],
+        icon="person_add",
+    )
+    def add_client(self, request: HttpRequest) -> HttpResponse:
+        form = ClientForm(request.POST or None)
+        if form.is_valid():
+            try:
+                user = register_client(**form.cleaned_data, password=None, by=staff_member(request))
+            except Refusal as refusal:
+                form.add_error(refusal.field if refusal.field in form.fields else None, str(refusal))
+            else:
+                self.log_addition(request, user, _now("Registered as a client."))
+                return HttpResponseRedirect(change_url(user))
+        return self.confirmation(
+            request,
+            title=_("Add a client"),
+            form=form,
+            facts=[],
+            submit=_("Add"),
+            warning=_(
+                "No password is set. The client asks for one on the sign-in page, as if it were forgotten, "
+                "or signs in with the trading login once a trading account has been opened."
+            ),
+            back=list_url(User),
+        )
+
+    @action(
+        description=_("Open a trading account"),
+        url_path="open-account",
+        permissions=["administer"],
+        icon="add_card",
+    )
+    @sensitive_variables("password")
+    def open_account(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        user: User = self.get_or_404(request, object_id)
+        form = OpenAccountForm(request.POST or None, initial={"key": uuid.uuid4()})
+        if form.is_valid() and self._is_sent_again(form):
+            messages.info(request, _now("This form has been sent already: look at the client's accounts."))
+            return HttpResponseRedirect(list_url(PersonalAccount, q=user.email))
+        if form.is_valid():
+            try:
+                account, password = open_personal_account(
+                    user=user, group=form.cleaned_data["group"], by=staff_member(request)
+                )
+            except Refusal as refusal:
+                messages.error(request, str(refusal))
+                return HttpResponseRedirect(change_url(user))
+            self.log_change(request, user, _now("Trading account %(account)s opened.") % {"account": account})
+            return self._opened(request, account, password)
+        return self.confirmation(
+            request,
+            title=_("Open a trading account"),
+            form=form,
+            facts=[(_("Person"), user), (_("E-mail"), user.email)],
+            submit=_("Open"),
+            warning=_("The password is shown once, on the next page, and kept nowhere."),
+            back=change_url(user),
+        )
+
+    @staticmethod
+    def _is_sent_again(form: OpenAccountForm) -> bool:
+        key = f"account-opening:{current_broker_id()}:{form.cleaned_data['key']}"
+        return not cache.add(key, True, timeout=OPENING_KEPT_SECONDS)
+
+    @sensitive_variables("password")
+    def _opened(self, request: HttpRequest, account: PersonalAccount, password: str) -> HttpResponse:
+        """Not a redirect: the password would have to be kept until the next request."""
+        context = self.admin_site.each_context(request) | {
+            "title": _("The trading account is open"),
+            "opts": self.model._meta,
+            "account": account,
+            "password": password,
+            "back": change_url(account.user),
+        }
+        request.current_app = self.admin_site.name
+        return TemplateResponse(request, "accounts/personal_opened.html", context)
 
     @action(description=_("Give a role"), url_path="grant", permissions=["administer"], icon="add_moderator")
     def grant(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -54,6 +54,13 @@ class UnsuitableGroup(Refusal):
     message = _("No group of this broker opens such accounts.")
 
 
+class NotAPersonalAccount(UnsuitableGroup):
+    """Only accounts of a group for personal accounts are clients' own."""
+
+    code = "not_a_personal_account"
+    message = _("This is not a personal account that can be used here: connect another one.")
+
+
 class RoleNotHere(Refusal):
     """Operators belong to the platform's own tenant, everybody else to a broker."""
 

@@ -10,12 +10,14 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils.crypto import get_random_string
+from django.views.decorators.debug import sensitive_variables
 
 from accounts.errors import (
     AccountNotOpened,
     AlreadyManager,
     EmailTaken,
     LastAdministrator,
+    NotAPersonalAccount,
     RoleNotHere,
     TradingAccountTaken,
     TradingServerSilent,
@@ -125,14 +127,14 @@ def revoke_role(*, user: User, role: Role, by: User | None) -> None:
     forget_roles(user)
 
 
+@sensitive_variables("password")
 def link_personal_account(
     *, user: User, server: TradingServer, login: int, password: str, by: User | None
 ) -> PersonalAccount:
     """Add a trading account the person has already, after its server verified the password.
 
     Not in a transaction. For the person or an administrator. Raises `WrongTradingPassword`,
-    `UnsuitableGroup`,
-    `TradingAccountTaken`, `TradingServerSilent`.
+    `NotAPersonalAccount`, `TradingAccountTaken`, `TradingServerSilent`.
     """
     _require_self_or_admin(user, by)
     gateway = gateway_for(server)
@@ -146,10 +148,11 @@ def link_personal_account(
         server=server, name=account.group, purpose=TradingGroup.Purpose.PERSONAL
     ).first()
     if group is None:
-        raise UnsuitableGroup
+        raise NotAPersonalAccount(field="login")
     return _add_account(user, group, login, by)
 
 
+@sensitive_variables("password")
 def open_personal_account(
     *, user: User, group: TradingGroup, leverage: int = 100, by: User | None
 ) -> tuple[PersonalAccount, str]:

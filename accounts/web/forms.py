@@ -42,3 +42,26 @@ class TradingLoginForm(forms.Form):
     def chosen_server(self) -> TradingServer:
         server: TradingServer = self._only_server or self.cleaned_data["server"]
         return server
+
+
+class ConnectAccountForm(TradingLoginForm):
+    """The same in the cabinet, where the browser must not fill in what opened the cabinet."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("login", "password"):
+            attributes = self.fields[name].widget.attrs
+            attributes |= {"class": "form-control", "autocomplete": "off"}
+            attributes.pop("autofocus", None)
+        if "server" in self.fields:
+            self.fields["server"].widget.attrs["class"] = "form-select"
+
+    def focus_error(self) -> None:
+        """Put the cursor where something is wrong: on a phone that is below what the page opens with."""
+        wrong = next((name for name in self.errors if name in self.fields), "password")
+        self.fields[wrong].widget.attrs["autofocus"] = True
+
+    @property
+    def has_server(self) -> bool:
+        """Whether there is any trading server to ask: the platform itself has none."""
+        return self._only_server is not None or len(self.fields["server"].queryset) > 0  # type: ignore[attr-defined]

@@ -6,6 +6,12 @@ from django.http import HttpRequest
 
 from accounts.errors import TooManyAttempts
 from brokers.scope import current_broker_id
+from trading.models import TradingServer
+
+
+def trading_door(server: TradingServer, login: int) -> str:
+    """The door of a trading password: the same wherever it is asked for, or each page would be a try more."""
+    return f"trading:{server.pk}:{login}"
 
 
 class Attempt:

@@ -4,15 +4,15 @@ from allauth.account.app_settings import AppSettings
 from allauth.account.internal.flows.login import perform_login, record_authentication
 from allauth.account.models import Login
 from allauth.account.utils import get_next_redirect_url
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
 from accounts.errors import TradingServerSilent, WrongTradingPassword
 from accounts.models import PersonalAccount, User
 from accounts.web.forms import TradingLoginForm
-from accounts.web.lockout import Attempt
+from accounts.web.lockout import Attempt, trading_door
 from brokers.errors import Refusal
 from trading.gateway import GatewayError
 from trading.gateways import gateway_for
@@ -24,7 +24,7 @@ from trading.models import TradingServer
 def trading_login(request: HttpRequest) -> HttpResponse:
     """Ask for login and password; whoever proves both continues where e-mail and password would have led."""
     if request.user.is_authenticated:
-        return redirect(get_next_redirect_url(request) or "/")
+        return HttpResponseRedirect(get_next_redirect_url(request) or "/")
     form = TradingLoginForm(request.POST or None)
     status = 200
     if request.method == "POST" and form.is_valid():
@@ -49,7 +49,7 @@ def trading_login(request: HttpRequest) -> HttpResponse:
 def _verified_owner(request: HttpRequest, form: TradingLoginForm) -> User:
     """Whose trading login it is. Raises `WrongTradingPassword`, `TooManyAttempts`, `TradingServerSilent`."""
     server, login = form.chosen_server, form.cleaned_data["login"]
-    attempt = Attempt(request, f"trading:{server.pk}:{login}")
+    attempt = Attempt(request, trading_door(server, login))
     try:
         is_right = gateway_for(server).check_password(login, form.cleaned_data["password"])
     except GatewayError as error:

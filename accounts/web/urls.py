@@ -3,7 +3,7 @@
 from allauth.decorators import rate_limit
 from django.urls import path
 
-from accounts.web import manager, sign_in
+from accounts.web import manager, personal, sign_in
 
 app_name = "accounts"
 
@@ -12,6 +12,11 @@ urlpatterns = [
         "accounts/trading-login/",
         rate_limit(action="login")(sign_in.trading_login),
         name="trading-login",
+    ),
+    path(
+        "accounts/trading-accounts/",
+        rate_limit(action="login")(personal.trading_accounts),
+        name="trading-accounts",
     ),
     path("manage/", manager.managed, name="managed"),
     path("manage/accounts/open/", manager.open_account, name="open-account"),
