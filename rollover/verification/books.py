@@ -1,0 +1,280 @@
+"""The books of one account, and the ledger of a broker, computed again and compared."""
+
+import uuid
+from dataclasses import dataclass
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from django.db import connection
+from django.db.models import Q, Sum
+
+from accounts.models import HouseAccount, PammAccount
+from allocation.models import Interval, Investment
+from brokers.queries import broker_in_scope
+from brokers.scope import current_broker_id
+from ledger.models import LedgerAccount, Posting
+from money.exact import ZERO, exact_sum
+from offers.models import Terms
+from rollover.verification.differences import Difference, Findings
+from rollover.verification.payments import Payments
+from rollover.verification.postings import RolloverPostings
+from rollover.verification.records import (
+    charges_of,
+    deal_sums_of,
+    ledger_lines_of,
+    one_moment,
+    points_of,
+    unit_entries_of,
+)
+from rollover.verification.replay import Replay, Stake
+from rollover.verification.series import Series
+from transfers.models import Leg, Transfer
+
+Kind = LedgerAccount.Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """How much was looked at, and what differs."""
+
+    rollovers: int
+    investments: int
+    differences: tuple[Difference, ...]
+
+
+def verify_account(account_id: int) -> Verified:
+    """Recompute all books of one PAMM account from its first rollover on. Reads one moment; writes nothing.
+
+    Changes of the broker's time zone are in no history: dates of intervals are counted in the present one.
+    """
+    with one_moment():
+        account: PammAccount = PammAccount.objects.select_related("server", "income_account").get(
+            pk=account_id
+        )
+        findings = Findings(f"{account.name} {account.public_id}")
+        replay, house = _replay_of(account, findings), _rounding_account(account)
+        series, postings = (
+            Series(account.currency_digits, findings),
+            RolloverPostings(account, house, findings),
+        )
+        payments = Payments(account, house, findings)
+        entries, charges = unit_entries_of(account), charges_of(account)
+        deals, ledger = deal_sums_of(account), ledger_lines_of(account)
+        rollovers = 0
+        for point in points_of(account):
+            rollovers += 1
+            series.price(point, next(iter(deals.take(point.sequence)), None))
+            flows = replay.at(point, entries.take(point.sequence), charges.take(point.sequence))
+            swept = postings.compare(point, series.floating_change, flows, ledger.take(point.sequence))
+            payments.decide(point, flows, swept)
+            series.move(point, flows, swept)
+        payments.compare(replay.executed)
+        _compare_account(account, series, replay, findings)
+        _compare_intervals(account, replay, findings)
+        for stake in replay.stakes.values():
+            _compare_investment(stake, findings)
+        _compare_balances(account, series, payments.uncounted, findings)
+    return Verified(rollovers, len(replay.stakes), tuple(findings.differences))
+
+
+def verify_ledger() -> list[Difference]:
+    """What no single account shows: entries that do not balance or have no reason, money under way."""
+    with one_moment():
+        findings = Findings("the broker's ledger")
+        _compare_entries(findings)
+        _compare_under_way(findings)
+        _compare_cash(findings)
+    return findings.differences
+
+
+def _replay_of(account: PammAccount, findings: Findings) -> Replay:
+    investments = list(
+        Investment.objects.filter(account=account)
+        .select_related("personal_account", "interval")
+        .order_by("id")
+    )
+    terms = Terms.objects.in_bulk({row.terms_id for row in investments if row.terms_id is not None})
+    return Replay(account, investments, terms, ZoneInfo(broker_in_scope().time_zone), findings)
+
+
+def _rounding_account(account: PammAccount) -> uuid.UUID | None:
+    return (
+        HouseAccount.objects.filter(
+            server=account.server_id, purpose=HouseAccount.Purpose.ROUNDING, currency=account.currency
+        )
+        .values_list("public_id", flat=True)
+        .first()
+    )
+
+
+def _compare_account(account: PammAccount, series: Series, replay: Replay, findings: Findings) -> None:
+    last = series.last
+    began = series.wiped_out and last is not None and account.series == last.series + 1
+    held = exact_sum(stake.units for stake in replay.stakes.values())
+    figures: list[tuple[str, object, object]] = [
+        ("sequence", 0 if last is None else last.sequence, account.sequence),
+        ("flow_sequence", 0 if last is None else last.flow_sequence, account.flow_sequence),
+        ("units", held, account.units),
+        ("units after the last rollover", series.units, account.units),
+        ("last_equity", series.equity, account.last_equity),
+        ("last_balance", series.balance, account.last_balance),
+        ("last_floating", series.floating, account.last_floating),
+        ("last_priced_at", None if last is None else last.priced_at, account.last_priced_at),
+        ("rounding_carried", replay.rounding_carried, account.rounding_carried),
+    ]
+    if last is not None:
+        figures += [
+            ("series", last.series + began, account.series),
+            ("last_price_equity", Decimal(1) if began else last.price_equity, account.last_price_equity),
+            ("last_price_units", Decimal(1) if began else last.price_units, account.last_price_units),
+        ]
+    findings.compare("PammAccount", account.public_id, figures, last)
+
+
+def _compare_intervals(account: PammAccount, replay: Replay, findings: Findings) -> None:
+    expected = {(interval.terms.pk, interval.anchor_at): interval for interval in replay.intervals.values()}
+    for row in Interval.objects.filter(account=account):
+        interval = expected.pop((row.terms_id, row.anchor_at), None)
+        if interval is None:
+            findings.add("Interval", row.pk, "anchor_at", None, row.anchor_at)
+            continue
+        findings.compare(
+            "Interval",
+            row.pk,
+            (
+                ("number", interval.number, row.number),
+                ("starts_at", interval.opening.priced_at, row.starts_at),
+                ("opening", interval.opening.pk, row.opening_id),
+                ("ends_at", interval.ends_at, row.ends_at),
+                ("ends_after_sequence", interval.ends_after_sequence, row.ends_after_sequence),
+            ),
+        )
+    for (terms, anchor_at), interval in expected.items():
+        findings.add("Interval", f"of terms {terms}", "anchor_at", anchor_at, None, interval.opening)
+
+
+def _compare_investment(stake: Stake, findings: Findings) -> None:
+    row, joined, closed = stake.row, stake.joined, stake.closed
+    states = Investment.State
+    state = states.CLOSED if closed else states.ACTIVE if joined else row.state
+    figures: list[tuple[str, object, object]] = [
+        ("units", stake.units, row.units),
+        ("high_water_mark", stake.standing.high_water_mark, row.high_water_mark),
+        ("performance_carried", stake.standing.carried, row.performance_carried),
+        ("paid_in", stake.paid_in, row.paid_in),
+        ("paid_out", stake.paid_out, row.paid_out),
+        ("fees_paid", stake.fees_paid, row.fees_paid),
+        ("state", state, row.state),
+        ("joined", None if joined is None else joined.pk, row.joined_id),
+        ("joined_at", None if joined is None else joined.priced_at, row.joined_at),
+    ]
+    if joined is None:
+        figures.append(("never active", True, row.state in (states.PENDING, states.CANCELLED)))
+    if closed is not None:
+        figures += [
+            ("closed_at", closed.priced_at, row.closed_at),
+            ("end_reason", stake.end_reason, row.end_reason),
+        ]
+    if stake.is_active and stake.interval is not None:
+        interval = row.interval
+        figures += [
+            (
+                "interval",
+                (stake.interval.terms.pk, stake.interval.anchor_at),
+                None if interval is None else (interval.terms_id, interval.anchor_at),
+            ),
+            ("lowest_units", stake.lowest, _lowest_of(row)),
+        ]
+    findings.compare("Investment", row.public_id, figures)
+
+
+def _lowest_of(row: Investment) -> Decimal:
+    """The stored figure counts only for the interval it was noted in."""
+    if row.interval is None or row.lowest_units_number != row.interval.number:
+        return row.units
+    return min(row.lowest_units, row.units)
+
+
+def _compare_balances(account: PammAccount, series: Series, uncounted: Decimal, findings: Findings) -> None:
+    rows = Posting.objects.filter(account__subject=account.public_id, account__currency=account.currency)
+    found = dict(rows.values_list("account__kind").annotate(balance=Sum("amount")))
+    expected = {
+        Kind.PAMM_CASH: exact_sum((series.balance, uncounted)),
+        Kind.PAMM_FLOATING: series.floating,
+        Kind.POOL_CLAIM: -series.equity,
+    }
+    findings.compare(
+        "LedgerAccount",
+        account.public_id,
+        [(f"balance of {kind}", amount, found.get(kind, ZERO)) for kind, amount in expected.items()],
+        series.last,
+    )
+
+
+def _compare_entries(findings: Findings) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT e.public_id, a.currency, coalesce(sum(l.amount), 0), count(l.id) FROM ledger_entry e"
+            " LEFT JOIN ledger_posting l ON l.broker_id = e.broker_id AND l.entry_id = e.id"
+            " LEFT JOIN ledger_ledgeraccount a ON a.broker_id = l.broker_id AND a.id = l.account_id"
+            " WHERE e.broker_id = %s GROUP BY e.id, e.public_id, a.currency"
+            " HAVING coalesce(sum(l.amount), 0) <> 0 OR count(l.id) = 0 ORDER BY e.id",
+            [current_broker_id()],
+        )
+        for entry, currency, total, count in cursor.fetchall():
+            if count:
+                findings.add("Entry", entry, f"sum of its postings in {currency}", ZERO, total)
+            else:
+                findings.add("Entry", entry, "postings", "some", None)
+        cursor.execute(
+            "SELECT e.public_id, e.source FROM ledger_entry e"
+            " LEFT JOIN allocation_pricepoint p"
+            " ON p.broker_id = e.broker_id AND e.source = 'price-point:' || p.id"
+            " LEFT JOIN transfers_leg g ON g.broker_id = e.broker_id AND g.key = e.source"
+            " WHERE e.broker_id = %s AND p.id IS NULL AND g.id IS NULL ORDER BY e.id",
+            [current_broker_id()],
+        )
+        for entry, source in cursor.fetchall():
+            findings.add("Entry", entry, "source", "a price point or a leg", source)
+
+
+def _compare_under_way(findings: Findings) -> None:
+    """Between two legs money stands in transit; what is decided and has not arrived is payable."""
+    in_transit = {
+        (subject, currency): amount
+        for subject, currency, amount in Transfer.objects.filter(state=Transfer.State.IN_TRANSIT)
+        .values_list("server__public_id", "currency")
+        .annotate(Sum("amount"))
+    }
+    _compare_sums(findings, Kind.IN_TRANSIT, in_transit)
+    arriving = Leg.objects.filter(position=2, side=Kind.PERSONAL_CASH).exclude(
+        Q(state=Leg.State.APPLIED) | Q(transfer__purpose=Transfer.Purpose.DEPOSIT)
+    )
+    payable = {
+        (subject, currency): -amount
+        for subject, currency, amount in arriving.values_list("owner", "currency").annotate(Sum("amount"))
+    }
+    _compare_sums(findings, Kind.PAYABLE, payable)
+
+
+def _compare_cash(findings: Findings) -> None:
+    """The platform's part in clients' and the broker's own accounts is what its legs moved there."""
+    for kind in (Kind.PERSONAL_CASH, Kind.HOUSE_CASH):
+        legs = Leg.objects.filter(side=kind, state=Leg.State.APPLIED)
+        moved = {
+            (subject, currency): amount
+            for subject, currency, amount in legs.values_list("owner", "currency").annotate(Sum("amount"))
+        }
+        _compare_sums(findings, kind, moved)
+
+
+def _compare_sums(findings: Findings, kind: Kind, expected: dict[tuple[uuid.UUID, str], Decimal]) -> None:
+    rows = Posting.objects.filter(account__kind=kind).values_list("account__subject", "account__currency")
+    found = {(subject, currency): amount for subject, currency, amount in rows.annotate(Sum("amount"))}
+    for subject, currency in sorted(found.keys() | expected.keys()):
+        key = (subject, currency)
+        findings.compare(
+            "LedgerAccount",
+            subject,
+            [(f"balance of {kind} in {currency}", expected.get(key, ZERO), found.get(key, ZERO))],
+        )
