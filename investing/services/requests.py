@@ -7,6 +7,8 @@ price, its margin) is checked again there.
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from functools import wraps
+from typing import ParamSpec
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
@@ -18,7 +20,7 @@ from accounts.models import STAFF_ROLES, PammAccount, PersonalAccount, User
 from accounts.queries import has_role
 from allocation.models import Investment
 from allocation.services import last_price, lock_in_ends_at
-from brokers.errors import NotAllowed, NotFound
+from brokers.errors import NotAllowed, NotFound, Refusal
 from fees.calc.performance import WithdrawalKind
 from fees.calc.schedule import Basis
 from fees.errors import MoreThanAvailable
@@ -60,7 +62,32 @@ from transfers.services import Endpoint, release_transfers
 PENDING_FOR = timedelta(days=7)
 """How long a request waits for approval before it expires."""
 
+Asked = ParamSpec("Asked")
 
+
+def _once(ask: Callable[Asked, Request]) -> Callable[Asked, Request]:
+    """The same click at the same moment is one request.
+
+    The faster twin leaves the slower no room: its capacity is used, its link spent, its investment closing.
+    Whoever is refused beside a request of his own key is answered with that one.
+    """
+
+    @wraps(ask)
+    def asked_once(*args: Asked.args, **given: Asked.kwargs) -> Request:
+        try:
+            return ask(*args, **given)
+        except (IntegrityError, Refusal):
+            by = given.get("by") or given.get("owner")
+            assert isinstance(by, User)
+            twins = Request.objects.filter(created_by=by, idempotency_key=str(given["idempotency_key"]))
+            if not twins.exists():
+                raise
+            return ask(*args, **given)
+
+    return asked_once
+
+
+@_once
 def request_first_deposit(
     *,
     owner: User,
@@ -115,9 +142,11 @@ def request_first_deposit(
             investment, Request.Kind.DEPOSIT, amount, owner, idempotency_key, approval=offer.approval
         )
 
-    return _once(owner, idempotency_key, content, make)
+    with transaction.atomic():
+        return make()
 
 
+@_once
 def request_further_deposit(
     *, investment: Investment, amount: Decimal, by: User, idempotency_key: str
 ) -> Request:
@@ -152,9 +181,11 @@ def request_further_deposit(
         approval = terms.offer.approval if terms is not None else Offer.Approval.AUTOMATIC
         return _create(locked, Request.Kind.DEPOSIT, amount, by, idempotency_key, approval=approval)
 
-    return _once(by, idempotency_key, content, make)
+    with transaction.atomic():
+        return make()
 
 
+@_once
 def request_withdrawal(
     *,
     investment: Investment,
@@ -206,9 +237,11 @@ def request_withdrawal(
             close_if_below_minimum=close_if_below_minimum,
         )
 
-    return _once(by, idempotency_key, content, make)
+    with transaction.atomic():
+        return make()
 
 
+@_once
 def request_close(*, investment: Investment, by: User, idempotency_key: str) -> Request:
     """Ask to end an investment: at the next rollover everything is crystallised and paid."""
     content = _Content(Request.Kind.CLOSE, None, investment=investment)
@@ -228,7 +261,8 @@ def request_close(*, investment: Investment, by: User, idempotency_key: str) -> 
             locked, Request.Kind.CLOSE, None, by, idempotency_key, approval=Offer.Approval.AUTOMATIC
         )
 
-    return _once(by, idempotency_key, content, make)
+    with transaction.atomic():
+        return make()
 
 
 def confirm_request(*, request: Request, by: User, expected_amount: Decimal | None = None) -> Request:
@@ -353,20 +387,6 @@ def _earlier(by: User, key: str, content: _Content) -> Request | None:
     if request is not None and not content.matches(request):
         raise IdempotencyKeyReused
     return request
-
-
-def _once(by: User, key: str, content: _Content, make: Callable[[], Request]) -> Request:
-    """Make the request in a transaction; a twin that came in at the same moment is answered with the
-    first.
-    """
-    try:
-        with transaction.atomic():
-            return make()
-    except IntegrityError:
-        earlier = _earlier(by, key, content)
-        if earlier is None:
-            raise
-        return earlier
 
 
 def _create(

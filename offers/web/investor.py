@@ -13,17 +13,19 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import PersonalAccount, User
 from accounts.queries import personal_accounts_of
 from brokers.errors import NotFound, Refusal
 from brokers.identifiers import new_public_id
 from investing.errors import TermsChanged
+from investing.models import Request
 from investing.services import request_first_deposit
 from investing.web.forms import add_refusal
 from investing.web.free_money import free_money_if_known
 from investing.web.schedule import next_rollover_at
+from offers.errors import JoinLinkUsed
 from offers.models import Offer, Terms
 from offers.queries import current_terms, get_offer_for, resolve_join_link, terms_in_words
 from offers.web.examples import fee_examples, fee_in_short, tier_table
@@ -44,7 +46,7 @@ class Page:
     next_url: str | None
 
 
-@require_GET
+@require_safe
 def leaderboard_page(request: HttpRequest) -> HttpResponse:
     """Every offer open to the reader, best first, with filters."""
     user = _signed_in(request)
@@ -65,13 +67,13 @@ def leaderboard_page(request: HttpRequest) -> HttpResponse:
     return render(request, "offers/leaderboard.html", context)
 
 
-@require_GET
+@require_safe
 def offer_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """One offer: its track record, what it costs, the way in."""
     return _offer_page(request, get_offer_for(_signed_in(request), public_id))
 
 
-@require_GET
+@require_safe
 def by_link_page(request: HttpRequest, token: str) -> HttpResponse:
     """The offer that a join link opens."""
     return _offer_page(
@@ -80,15 +82,20 @@ def by_link_page(request: HttpRequest, token: str) -> HttpResponse:
 
 
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def join_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """Invest: choose account and amount, look at what it costs, done. The same click twice is one request."""
     user = _person(request)
     token = request.POST.get("link") or request.GET.get("link") or None
-    offer = get_offer_for(user, public_id, token)
+    try:
+        offer = get_offer_for(user, public_id, token)
+    except JoinLinkUsed:
+        if (made := _made_before(user, public_id, _key(request))) is None:
+            raise
+        return _sent(made)
     terms = current_terms(offer)
     accounts = _accounts_for(user, offer)
-    if request.method == "GET":
+    if request.method != "POST":
         form = FirstDepositForm(
             terms=terms, personal_accounts=accounts, initial=_first_choice(accounts, request)
         )
@@ -134,6 +141,17 @@ def _join(
             raise
         add_refusal(form, refusal)
         return _choose(request, offer, terms, form, accounts, token)
+    return _sent(made)
+
+
+def _made_before(user: User, offer_id: uuid.UUID, key: str) -> Request | None:
+    """What the first of two clicks asked for, where it spent the link that led here."""
+    return Request.objects.filter(
+        created_by=user, idempotency_key=key, investment__terms__offer__public_id=offer_id
+    ).first()
+
+
+def _sent(made: Request) -> HttpResponse:
     return redirect(f"{reverse('investing:request', args=[made.public_id])}?sent")
 
 

@@ -149,6 +149,30 @@ def test_same_click_sixteen_times_at_once_is_one_request(bob: PersonalAccount, o
     assert Request.objects.filter(investment__owner=bob.user).count() == 1
 
 
+@pytest.mark.parametrize("asked", ["close", "withdrawal"])
+def test_same_click_at_once_that_leaves_no_room_for_a_second_is_one_request(
+    bob: PersonalAccount, investment: Investment, asked: str
+) -> None:
+    key, barrier = str(uuid.uuid4()), Barrier(8)
+
+    def click() -> int:
+        barrier.wait()
+        try:
+            if asked == "close":
+                return investing.request_close(investment=investment, by=bob.user, idempotency_key=key).pk
+            return investing.request_withdrawal(
+                investment=investment, amount=Decimal(400), by=bob.user, idempotency_key=key
+            ).pk
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(copy_context().run, click) for _ in range(8)]
+        made = {answer.result() for answer in answers}
+    assert len(made) == 1
+    assert Request.objects.filter(investment=investment, kind=asked).count() == 1
+
+
 def test_stale_confirmation_is_refused(desk: Desk, bob: PersonalAccount, offer: Offer) -> None:
     request = join(bob, offer)
     refused(

@@ -146,10 +146,14 @@ def test_private_offer_is_joined_by_its_link_only(
     review = client.post(
         _url(offer), {"amount": "50", "personal_account": str(bob.public_id), "link": link.token}
     )
-    answer = client.post(_url(offer), hidden_fields(review) | {"understood": "on"})
+    sent = hidden_fields(review) | {"understood": "on"}
+    answer = client.post(_url(offer), sent)
     assert answer.status_code == 302
     link.refresh_from_db()
     assert link.used_at is not None
+    # The second of two clicks finds the link spent, by the first.
+    assert client.post(_url(offer), sent)["Location"] == answer["Location"]
+    assert Request.objects.filter(created_by=bob.user).count() == 1
 
 
 def test_form_sent_before_with_another_amount_is_refused(
