@@ -23,7 +23,7 @@ class Page:
 def page_by_id(request: HttpRequest, rows: QuerySet[Any], size: int, *, oldest_first: bool = False) -> Page:
     """One page of `rows` by primary key; other parameters of the address are kept."""
     seen = request.GET.get(PARAMETER, "")
-    is_first = not (seen.isdecimal() and int(seen) < 2**63)
+    is_first = not (seen.isdecimal() and len(seen) < 19)
     if not is_first:
         rows = rows.filter(pk__gt=int(seen)) if oldest_first else rows.filter(pk__lt=int(seen))
     found = list(rows.order_by("pk" if oldest_first else "-pk")[: size + 1])

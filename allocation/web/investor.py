@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from allocation.models import Investment, UnitEntry
@@ -26,7 +26,7 @@ from track_record.queries import ChartRange
 
 
 @login_required
-@require_GET
+@require_safe
 def portfolio_page(request: HttpRequest) -> HttpResponse:
     """All investments with totals by currency; the figures refresh themselves."""
     portfolio = portfolio_of(_person(request))
@@ -35,14 +35,14 @@ def portfolio_page(request: HttpRequest) -> HttpResponse:
 
 
 @signed_in_piece
-@require_GET
+@require_safe
 def portfolio_figures(request: HttpRequest) -> HttpResponse:
     """The part of the portfolio that moves, for polling."""
     return live_answer(request, **_portfolio_piece(portfolio_of(_person(request))))
 
 
 @login_required
-@require_GET
+@require_safe
 def investment_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """One investment: value, accrued fee, net, and everything that happened to it."""
     investment = get_investment_for(_person(request), public_id)
@@ -65,14 +65,14 @@ def investment_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 
 
 @signed_in_piece
-@require_GET
+@require_safe
 def investment_figures(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """The part of an investment that moves, for polling."""
     return live_answer(request, **_investment_piece(get_investment_for(_person(request), public_id)))
 
 
 @login_required
-@require_GET
+@require_safe
 def entries_csv(request: HttpRequest) -> StreamingHttpResponse:
     """Every movement of units of the person's investments, as a file; amounts with a point, times in UTC."""
     own = UnitEntry.objects.filter(investment__owner=_person(request))

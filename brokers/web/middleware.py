@@ -1,10 +1,31 @@
-"""The reader of a page: in whose time zone moments are written, and what of it may be kept."""
+"""What comes in with a request, and the reader of a page: his time zone, and what of the page may be kept."""
 
 from collections.abc import Callable
 from zoneinfo import ZoneInfo, available_timezones
 
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
+
+NUL = "\0"
+
+
+class StorableTextMiddleware:
+    """Answers 400 to texts with a NUL: PostgreSQL can neither store nor look up one, so any query would fail.
+
+    Stands before whatever reads the database with the visitor's words, the session of his cookie included.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        sent = [request.path_info, *request.COOKIES.values()]
+        for fields in (request.GET, request.POST):
+            sent += [text for name, texts in fields.lists() for text in (name, *texts)]
+        if any(NUL in text for text in sent):
+            raise BadRequest("a NUL character was sent")
+        return self.get_response(request)
 
 
 class ReaderMiddleware:

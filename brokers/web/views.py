@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import cache_control
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 THEMES = ("light", "dark")
 THEME_COOKIE = "theme"
@@ -16,7 +16,7 @@ _COLOUR = re.compile(r"#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})")
 _DEFAULT_COLOUR = "#1f5fbf"
 
 
-@require_GET
+@require_safe
 @cache_control(public=True, max_age=3600)
 def brand_stylesheet(request: HttpRequest) -> HttpResponse:
     """The broker's colour as a style sheet of its own: pages carry no inline style."""

@@ -112,7 +112,9 @@ def _charges(manager: Manager, form: IncomeFilter) -> QuerySet[Charge]:
     if asked["since"]:
         charges = charges.filter(charged_at__gte=_midnight(asked["since"]))
     if asked["until"]:
-        charges = charges.filter(charged_at__lt=_midnight(asked["until"] + timedelta(days=1)))
+        # The calendar ends with its last day: there is no day after it.
+        last = min(asked["until"], date.max - timedelta(days=1))
+        charges = charges.filter(charged_at__lt=_midnight(last + timedelta(days=1)))
     return charges
 
 

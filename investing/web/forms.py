@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import PammAccount
 from brokers.errors import Refusal
 from investing.amounts import require_amount
+from investing.errors import AmountTooPrecise
 
 _GROUPED = re.compile(r"\d{1,3}(?:[,\u00a0\u202f' ]\d{3})+(?:\.\d+)?")
 
@@ -30,6 +31,15 @@ class MoneyField(forms.DecimalField):
         return super().to_python(value)
 
 
+def require_typed_digits(amount: Decimal, account: PammAccount) -> None:
+    """As many decimals as the currency has, or fewer; zeros count. `1.000` is a thousand for half of Europe
+    and would be read as one. Raises `AmountTooPrecise`.
+    """
+    exponent = amount.as_tuple().exponent
+    if isinstance(exponent, int) and -exponent > account.currency_digits:
+        raise AmountTooPrecise(field="amount", currency=account.currency, digits=account.currency_digits)
+
+
 class AmountForm(forms.Form):
     """An amount in an account's currency. Checks what needs nobody else; the service decides the rest."""
 
@@ -43,6 +53,7 @@ class AmountForm(forms.Form):
     def clean_amount(self) -> Decimal:
         amount: Decimal = self.cleaned_data["amount"]
         try:
+            require_typed_digits(amount, self._account)
             require_amount(amount, currency=self._account.currency, digits=self._account.currency_digits)
         except Refusal as refusal:
             raise forms.ValidationError(str(refusal), refusal.code) from None

@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import User
 from allocation.models import Investment
@@ -62,7 +62,7 @@ class RequestLine:
 
 
 @login_required
-@require_GET
+@require_safe
 def requests_page(request: HttpRequest) -> HttpResponse:
     """The person's requests, latest first."""
     before = request.GET.get("before", "")
@@ -84,7 +84,7 @@ def requests_page(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@require_GET
+@require_safe
 def request_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """One request: its state, why it waits, what comes next."""
     found = _own_request(request, public_id)
@@ -98,11 +98,11 @@ def request_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 
 
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def cancel_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """Take a request back, after asking once more."""
     found = _own_request(request, public_id)
-    if request.method == "GET":
+    if request.method != "POST":
         return render(request, "investing/cancel.html", {"found": found})
     try:
         cancel_request(request=found, by=_person(request))
@@ -116,11 +116,11 @@ def cancel_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 
 
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def deposit_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """Add money: amount, a look at it, done."""
     investment = get_investment_for(_person(request), public_id)
-    if request.method == "GET":
+    if request.method != "POST":
         return _deposit_form(request, investment, DepositForm(account=investment.account))
     form = DepositForm(request.POST, account=investment.account)
     if form.is_valid():
@@ -139,11 +139,11 @@ def deposit_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 
 
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def withdraw_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """Take out part: amount, the fee it costs, confirmation."""
     investment = get_investment_for(_person(request), public_id)
-    if request.method == "GET":
+    if request.method != "POST":
         return _withdrawal_form(request, investment, WithdrawalForm(account=investment.account))
     form = WithdrawalForm(request.POST, account=investment.account)
     if not form.is_valid():
@@ -165,7 +165,7 @@ def withdraw_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 
 
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def close_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """End an investment: what it pays, asked once more."""
     investment = get_investment_for(_person(request), public_id)
@@ -182,23 +182,12 @@ def close_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 
 
 @login_required
-@require_GET
+@require_safe
 def requests_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The person's requests as a file; amounts with a point, times in UTC."""
     return csv_answer(
         "requests.csv",
-        [
-            "created",
-            "request",
-            "investment",
-            "kind",
-            "amount",
-            "currency",
-            "state",
-            "executed_amount",
-            "fee",
-            "ended",
-        ],
+        _REQUEST_COLUMNS,
         Request.objects.filter(investment__owner=_person(request)).select_related("investment"),
         _request_columns,
     )

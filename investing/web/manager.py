@@ -143,9 +143,11 @@ def _shown_amount(request: HttpRequest, row: Request) -> Decimal | None:
     if row.amount is None:
         return None
     try:
-        return Decimal(request.POST.get(f"amount-{row.public_id}", ""))
+        shown = Decimal(request.POST.get(f"amount-{row.public_id}", ""))
     except InvalidOperation:
         return Decimal(-1)
+    # Nothing can be compared with a signalling NaN.
+    return shown if shown.is_finite() else Decimal(-1)
 
 
 def _totals(rows: Sequence[Request]) -> list[Total]:

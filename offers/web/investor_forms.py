@@ -11,7 +11,7 @@ from accounts.models import PersonalAccount
 from brokers.errors import Refusal
 from investing.amounts import require_amount
 from investing.errors import AmountBelowMinimum
-from investing.web.forms import MoneyField
+from investing.web.forms import MoneyField, require_typed_digits
 from offers.models import Terms
 from offers.web.manager_forms import PlainNumber
 from track_record.queries import Filters, Sort
@@ -53,14 +53,17 @@ class LeaderboardForm(forms.Form):
         widget=forms.Select(attrs={"class": "form-select", "data-submits": ""}),
     )
     min_return = forms.DecimalField(
-        label=_("Return from, %"), required=False, min_value=-100, max_value=100_000, widget=PlainNumber()
-    )
+        label=_("Return from, %"), required=False, min_value=-100, max_value=100_000, decimal_places=6,
+        widget=PlainNumber(),
+    )  # fmt: skip
     max_drawdown = forms.DecimalField(
-        label=_("Drawdown up to, %"), required=False, min_value=0, max_value=100, widget=PlainNumber()
-    )
+        label=_("Drawdown up to, %"), required=False, min_value=0, max_value=100, decimal_places=6,
+        widget=PlainNumber(),
+    )  # fmt: skip
     amount = forms.DecimalField(
-        label=_("I want to invest"), required=False, min_value=0, max_digits=20, widget=PlainNumber()
-    )
+        label=_("I want to invest"), required=False, min_value=0, max_digits=20, decimal_places=6,
+        widget=PlainNumber(),
+    )  # fmt: skip
 
     def __init__(self, data: Mapping[str, Any], *, currencies: list[str]) -> None:
         super().__init__(data, auto_id="filter-%s")
@@ -128,6 +131,7 @@ class FirstDepositForm(forms.Form):
         amount: Decimal = self.cleaned_data["amount"]
         account = self._terms.offer.account
         try:
+            require_typed_digits(amount, account)
             require_amount(
                 amount,
                 currency=account.currency,

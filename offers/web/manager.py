@@ -181,7 +181,7 @@ class Editor:
         return TierRows.typed(
             self.request.POST,
             add=self.action == "add-tier",
-            remove=int(number) if number.isdecimal() else None,
+            remove=_number(number),
         )
 
     def page(self, preview: Preview, status: int = 200) -> HttpResponse:
@@ -265,7 +265,7 @@ def _revise(editor: Editor, offer: Offer, draft: TermsDraft) -> HttpResponse:
             offer=offer,
             terms=draft,
             by=person,
-            expected_version=int(typed_version) if typed_version.isdecimal() else 0,
+            expected_version=_number(typed_version) or 0,
         )
     if is_new_version:
         messages.success(editor.request, _("Version %(version)s is current.") % {"version": terms.version})
@@ -407,6 +407,11 @@ def revoke_link(request: HttpRequest, offer_id: uuid.UUID, link_id: uuid.UUID) -
     revoke_join_link(link=link, by=_person(request))
     messages.success(request, _("The link opens nothing any more."))
     return redirect("offers:managed-offer", offer.public_id)
+
+
+def _number(text: str) -> int | None:
+    """A row or version as posted; None where it is none. Python refuses to read thousands of digits."""
+    return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
 def _person(request: HttpRequest) -> User:

@@ -53,6 +53,7 @@ MIDDLEWARE = [
     "brokers.middleware.BrokerScopeMiddleware",
     "brokers.web.errors.RefusalMiddleware",
     "csp.middleware.CSPMiddleware",
+    "brokers.web.middleware.StorableTextMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -54,9 +54,9 @@ def test_confirmation_of_another_amount_than_shown_is_refused(world: AliceBobCha
     page = text_of(alice.post(ADDRESS, posted, follow=True))
     assert "has changed since you opened it" in page
     assert (_state(fine), _state(changed)) == ("confirmed", "pending")
-    for unreadable in ("", "NaN", "1e3x"):
+    for unreadable in ("", "NaN", "sNaN", "1e3x"):
         posted[f"amount-{changed.public_id}"] = unreadable
-        alice.post(ADDRESS, posted)
+        assert alice.post(ADDRESS, posted).status_code < 500
         assert _state(changed) == "pending"
 
 

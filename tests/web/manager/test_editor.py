@@ -265,3 +265,14 @@ def test_basis_decides_the_unit_of_the_bounds(world: AliceBobCharlie, alice: Cli
         page = text_of(alice.post(_new(world), _typed(two, basis=basis.value, action="change")))
         bound = page.split('name="tier-1-bound"')[1]
         assert f'<span class="unit">{unit}</span>' in bound.split("</div>")[0]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"action": "remove-tier-" + "9" * 5000}, {"action": "save", "expected_version": "9" * 5000}]
+)
+def test_number_of_thousands_of_digits_is_no_number(
+    world: AliceBobCharlie, alice: Client, changes: dict[str, str]
+) -> None:
+    before = _versions()
+    assert alice.post(_edit(world), _typed(EXAMPLE_1_TYPED, basis="yield") | changes).status_code < 500
+    assert _versions() == before

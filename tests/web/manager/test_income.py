@@ -53,6 +53,7 @@ def test_income_is_narrowed_by_account_investment_and_period(world: AliceBobChar
         (f"?investment={investment}", "1.00"),
         (f"?since={today}&until={today}", "12.00"),
         (f"?until={today - timedelta(days=30)}", "1.00"),
+        ("?since=0001-01-01&until=9999-12-31", "13.00"),
     ):
         assert f">{total} USD<span" in text_of(alice.get(f"{ADDRESS}{query}")), query
     for nonsense in ("?account=x", "?since=yesterday", f"?account={world.charlie_pool.account.public_id}"):
