@@ -34,7 +34,6 @@ from accounts.services import (
     revoke_role,
 )
 from brokers.errors import Refusal
-from brokers.scope import current_broker_id
 from pamm_platform.admin_pages import (
     BackOfficeAdmin,
     ListOnlyAdmin,
@@ -482,7 +481,7 @@ class UserAdmin(BackOfficeAdmin):
 
     @staticmethod
     def _is_sent_again(form: OpenAccountForm) -> bool:
-        key = f"account-opening:{current_broker_id()}:{form.cleaned_data['key']}"
+        key = f"account-opening:{form.cleaned_data['key']}"
         return not cache.add(key, True, timeout=OPENING_KEPT_SECONDS)
 
     @sensitive_variables("password")
