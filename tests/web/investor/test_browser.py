@@ -16,6 +16,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_
 
 from accounts.models import PammAccount, User
 from brokers.scope import broker_scope
+from offers.services import revise_terms
+from tests.offers.drafts import EXAMPLE_1, draft
 from tests.track_record.histories import price_points
 from tests.worlds import JOINED, AliceBobCharlie, alice_bob_charlie
 from track_record.services import refresh_statistics
@@ -49,6 +51,7 @@ def world(committed_db: str) -> Iterator[AliceBobCharlie]:
         prices = [str(1 + 0.002 * (number % 9) + 0.001 * number) for number in range(100)]
         price_points(account, prices, start=JOINED + timedelta(hours=1), every=timedelta(hours=6))
         refresh_statistics([account])
+        revise_terms(offer=made.pool.offer, terms=draft(schedule=EXAMPLE_1), by=made.alice)
         yield made
 
 
@@ -114,9 +117,11 @@ def _paths(world: AliceBobCharlie) -> list[str]:
         f"/offers/{world.pool.offer.public_id}/",
         "/portfolio/",
         f"/investments/{investment}/",
+        f"/investments/{investment}/terms/",
         f"/investments/{investment}/withdraw/",
         f"/investments/{investment}/close/",
         "/requests/",
+        "/accounts/trading-accounts/",
     ]
 
 
@@ -198,4 +203,22 @@ def test_withdrawal_works_without_javascript(browser: Browser, site: str, world:
     window.page.get_by_role("button", name="See what it costs").click()
     window.page.get_by_role("button", name="Withdraw").click()
     assert "We have your request" in window.page.inner_text("main")
+    context.close()
+
+
+def test_newer_terms_are_accepted_by_keyboard_and_without_javascript(
+    browser: Browser, site: str, world: AliceBobCharlie
+) -> None:
+    context = _signed_in(browser, world.bob, viewport=PHONE, java_script_enabled=False)
+    window = Watched(context, site)
+    window.open(f"/investments/{world.pool.investment.public_id}/")
+    window.page.get_by_role("link", name="See what would change").click()
+    window.page.get_by_role("checkbox").focus()
+    window.page.keyboard.press("Space")
+    window.page.keyboard.press("Tab")
+    with window.page.expect_navigation():
+        window.page.keyboard.press("Enter")
+    assert "You have accepted version 2" in window.page.inner_text("main")
+    window.page.get_by_role("button", name="Take it back").click()
+    assert "New terms are offered: version 2" in window.page.inner_text("main")
     context.close()

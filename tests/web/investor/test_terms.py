@@ -71,6 +71,7 @@ def test_terms_page_shows_both_versions_marks_what_differs_and_says_from_when(
     ):
         assert words in page, words
     assert answer.content.decode().count('class="is-new"') == 1
+    assert page.count("A trading interval lasts 1 month") == 1
 
 
 def test_accepting_asks_for_confirmation_then_says_from_when_and_offers_to_take_it_back(
@@ -136,3 +137,15 @@ def test_longer_lock_in_says_that_it_counts_from_joining(world: AliceBobCharlie,
     assert "Lock-in changes" in page
     assert "counts from your joining" in page
     assert "Performance fee stays the same" in page
+
+
+def test_version_newer_than_the_accepted_one_is_offered_beside_the_way_back(
+    world: AliceBobCharlie, bob: Client, newer: Terms
+) -> None:
+    bob.post(address(world), hidden_fields(bob.get(address(world))) | {"understood": "on"})
+    newest = revised(world, "0.05")
+    page = text_of(bob.get(address(world)))
+    for words in ("Version 2, accepted", "Take it back", "Accept version 3", "5 % of new profit"):
+        assert words in page, words
+    bob.post(address(world), {"action": "accept", "terms": str(newest.public_id), "understood": "on"})
+    assert accepted(world) == newest.pk
