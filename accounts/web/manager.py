@@ -214,14 +214,17 @@ def _open(request: HttpRequest, manager: Manager, form: OpenAccountForm) -> Http
     order = dict(form.cleaned_data)
     key = order.pop("key")
     try:
-        account = open_pamm_account(manager=manager, by=_person(request), idempotency_key=str(key), **order)
+        opened = open_pamm_account(manager=manager, by=_person(request), idempotency_key=str(key), **order)
     except Refusal as refusal:
         form.add_error(refusal.field if refusal.field in form.fields else None, str(refusal))
         if isinstance(refusal, IdempotencyKeyReused):
             form.data = {**form.data.dict(), "key": str(uuid.uuid4())}  # type: ignore[attr-defined]
         return _form_page(request, form, status=422)
-    messages.success(request, _("The account is open. Your own capital moves at the next rollover."))
-    return redirect("accounts:managed-account", account.public_id)
+    if opened.trading_password is None:
+        messages.success(request, _("The account is open. Your own capital moves at the next rollover."))
+        return redirect("accounts:managed-account", opened.account.public_id)
+    # No redirect: the password is on this answer and nowhere else.
+    return render(request, "accounts/manage_opened.html", {"opened": opened})
 
 
 def _form_page(request: HttpRequest, form: OpenAccountForm, status: int = 200) -> HttpResponse:

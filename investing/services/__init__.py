@@ -1,6 +1,6 @@
 """Writes of `investing`: one business action per function."""
 
-from investing.services.accounts import open_pamm_account
+from investing.services.accounts import OpenedAccount, open_pamm_account
 from investing.services.requests import (
     cancel_request,
     confirm_request,
@@ -14,6 +14,7 @@ from investing.services.requests import (
 from investing.services.terms import accept_terms, withdraw_acceptance
 
 __all__ = [
+    "OpenedAccount",
     "accept_terms",
     "cancel_request",
     "confirm_request",

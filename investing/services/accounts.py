@@ -1,13 +1,13 @@
 """Opening PAMM accounts."""
 
-import secrets
-import string
+from dataclasses import dataclass
 from decimal import Decimal
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import HouseAccount, Manager, PammAccount, PersonalAccount, User
+from accounts.services import new_trading_password
 from allocation.models import Investment
 from brokers.errors import NotAllowed, NotFound, Refusal
 from investing.amounts import require_amount
@@ -28,6 +28,17 @@ from trading.gateways import gateway_for
 from trading.models import TradingGroup
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedAccount:
+    """A PAMM account and the password its manager trades it with.
+
+    The password is told once and kept nowhere; None where an earlier call with the same key has told it.
+    """
+
+    account: PammAccount
+    trading_password: str | None
+
+
 def open_pamm_account(
     *,
     manager: Manager,
@@ -40,7 +51,7 @@ def open_pamm_account(
     minimum_own_capital: Decimal | None = None,
     leverage: int = 100,
     disclosure: str = PammAccount.Disclosure.HIDDEN,
-) -> PammAccount:
+) -> OpenedAccount:
     """Open an account on the trading server, in the currency of `income_account`, and order its own capital.
 
     The own capital is the manager's own investment, free of fees, executed at the next rollover. The same key
@@ -73,19 +84,21 @@ def open_pamm_account(
         opening_key=idempotency_key,
     )
     if (opened := _opened_before(draft)) is not None:
-        return opened
+        return OpenedAccount(opened, None)
     free = free_money_of(income_account)
     if own_capital > free:
         raise OverPersonalBalance(
             field="own_capital", login=income_account.login, available=free, currency=currency
         )
     account = _draft(draft)
+    password = new_trading_password()
     try:
-        login = _open_on_server(account, group)
+        login = _open_on_server(account, group, password)
     except Refusal:
         PammAccount.objects.filter(pk=account.pk, state=PammAccount.State.DRAFT).delete()
         raise
-    return _activate(account, login, own_capital, by)
+    active = _activate(account, login, own_capital, by)
+    return OpenedAccount(active, password if active.login == login else None)
 
 
 def _group_for(income_account: PersonalAccount) -> TradingGroup:
@@ -138,18 +151,16 @@ def _draft(draft: PammAccount) -> PammAccount:
     return draft
 
 
-def _open_on_server(account: PammAccount, group: TradingGroup) -> int:
-    """Login of the new account. Its password is never used: managers trade with one they set on the
-    server.
-    """
+def _open_on_server(account: PammAccount, group: TradingGroup, password: str) -> int:
+    """Login of the new account."""
     gateway = gateway_for(account.server)
     try:
         opened = gateway.create_account(
             group=group.name,
             name=account.name[:127],
             leverage=account.leverage,
-            password=_password(),
-            investor_password=_password(),
+            password=password,
+            investor_password=new_trading_password(),
             comment=str(account.public_id)[:31],
         )
     except GatewayError:
@@ -194,12 +205,3 @@ def _activate(account: PammAccount, login: int, own_capital: Decimal, by: User) 
         record_event("account.opened", subject=locked.public_id, login=login, own_capital=str(own_capital))
         record_event("request.created", subject=request.public_id, kind=request.kind, amount=str(own_capital))
     return locked
-
-
-def _password() -> str:
-    """16 characters with all four kinds that trading servers ask for."""
-    kinds = (string.ascii_lowercase, string.ascii_uppercase, string.digits, "!#%*+-?@")
-    characters = [secrets.choice(kind) for kind in kinds]
-    characters += [secrets.choice("".join(kinds)) for _ in range(12)]
-    secrets.SystemRandom().shuffle(characters)
-    return "".join(characters)

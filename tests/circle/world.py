@@ -92,7 +92,7 @@ class Desk:
         manager = Manager.objects.filter(user=income.user).first() or Manager.objects.create(
             user=income.user, display_name=income.user.full_name
         )
-        return investing.open_pamm_account(
+        opened = investing.open_pamm_account(
             manager=manager,
             income_account=income,
             name=str(fields.pop("name", "Pool")),
@@ -104,6 +104,7 @@ class Desk:
             idempotency_key=str(fields.pop("key", uuid.uuid4())),
             **fields,  # type: ignore[arg-type]
         )
+        return opened.account
 
     def offer(self, account: PammAccount, terms: TermsDraft, **fields: object) -> Offer:
         by = account.manager.user

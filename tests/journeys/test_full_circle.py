@@ -125,7 +125,8 @@ def open_pool(alice: Visitor) -> None:
     alice.press("Review")
     assert alice.facts()["Must stay while others are invested"] == "100.00 USD"
     alice.press("Open the account")
-    alice.sees("The account is open.")
+    alice.sees("Write the password down now.")
+    alice.follow("Go to the account")
     alice.sees("Deposit 4,100.00 USD: confirmed")
 
 

@@ -1,5 +1,6 @@
 """Opening an account: asked, shown once more, opened on a real trading server, once."""
 
+import html
 import re
 
 import pytest
@@ -48,11 +49,13 @@ def test_account_is_reviewed_then_opened_once_however_often_it_is_clicked(
     review = text_of(alice.post(ADDRESS, typed | {"step": "review"}))
     assert "4,000.00 USD" in review
     assert not PammAccount.objects.exists()
-    answers = [alice.post(ADDRESS, typed | {"step": "open"}) for _ in range(2)]
+    first, second = (alice.post(ADDRESS, typed | {"step": "open"}) for _ in range(2))
     account = PammAccount.objects.get()
-    assert {answer["Location"] for answer in answers} == {
-        reverse("accounts:managed-account", args=[account.public_id])
-    }
+    password = html.unescape(re.findall("<code>(.+)</code>", first.text)[0])
+    assert account.login is not None
+    assert desk.gateway.check_password(account.login, password)
+    assert first["Cache-Control"] == "private, no-store"
+    assert second["Location"] == reverse("accounts:managed-account", args=[account.public_id])
     assert (account.state, account.leverage, account.login is not None) == (
         PammAccount.State.ACTIVE,
         50,
@@ -61,7 +64,7 @@ def test_account_is_reviewed_then_opened_once_however_often_it_is_clicked(
     request = Request.objects.get()
     assert request.state == Request.State.CONFIRMED
     assert request.amount == 4000
-    page = text_of(alice.get(answers[0]["Location"]))
+    page = text_of(alice.get(second["Location"]))
     assert "Deposit 4,000.00 USD: confirmed" in page
 
 
