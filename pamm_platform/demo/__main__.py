@@ -49,7 +49,10 @@ def main() -> int:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("The demo of this checkout is already running.", file=sys.stderr)
+            print(
+                "The demo of this checkout is already running: end it first (Ctrl-C where it runs).",
+                file=sys.stderr,
+            )
             return 1
         supervisor = Supervisor(FOLDER, REPOSITORY)
         for name in supervisor.clear_left_overs():
@@ -73,6 +76,8 @@ def run(supervisor: Supervisor, say: Progress) -> int:
             start(supervisor, services, ports, say)
             while True:
                 time.sleep(1)
+                for name in services.start_again():
+                    say(f"{name} had ended and was started again")
                 for name in supervisor.watch():
                     say(f"{name} had ended and was started again (see {FOLDER}/logs/{name}.log)")
     except Stopped:

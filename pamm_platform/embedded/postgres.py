@@ -94,6 +94,9 @@ class Postgres:
             pass
         return None
 
+    def is_gone(self) -> bool:
+        return self.running() is None
+
     def stop(self) -> None:
         """Fast shutdown (open transactions are rolled back); nothing happens when it does not run."""
         server = self.running()

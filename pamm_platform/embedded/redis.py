@@ -4,6 +4,7 @@ It listens on 127.0.0.1 under a random password, which is also how a left-over i
 is kept on disk: what is queued can be found again from the database.
 """
 
+import errno
 import re
 import shutil
 import signal
@@ -43,8 +44,9 @@ class Redis:
         if self.running() is not None:
             return
         binary = self._binary()
-        for _ in range(PORT_ATTEMPTS):
-            port = _free_port()
+        for attempt in range(PORT_ATTEMPTS):
+            # First the port of before: whoever lost the server finds it there again.
+            port = (self._last_port() if attempt == 0 else None) or _free_port()
             self._port_file.write_text(str(port))
             if self._launch(binary, port):
                 return
@@ -58,6 +60,12 @@ class Redis:
             return psutil.Process(int(information["process_id"]))
         except (OSError, redis.RedisError, psutil.NoSuchProcess):
             return None
+
+    def is_gone(self) -> bool:
+        """Whether nobody listens at our port any more; a server that is only slow is not gone."""
+        with socket.socket() as probe:
+            probe.settimeout(2)
+            return probe.connect_ex(("127.0.0.1", self._last_port() or 0)) == errno.ECONNREFUSED
 
     def stop(self) -> None:
         """Nothing happens when it does not run."""
@@ -73,6 +81,9 @@ class Redis:
     @property
     def _port_file(self) -> Path:
         return self.home.folder / "redis.port"
+
+    def _last_port(self) -> int | None:
+        return int(self._port_file.read_text()) if self._port_file.exists() else None
 
     def _binary(self) -> Path:
         found = shutil.which("redis-server")

@@ -36,6 +36,24 @@ class Services:
     def owner_url(self, database: str = DATABASE) -> str:
         return self.postgres.url(OWNER_ROLE, self.postgres.passwords.owner, database)
 
+    def start_again(self) -> list[str]:
+        """Start the servers that have died, at the addresses they had; returns their names.
+
+        Raises RuntimeError where an address is taken by now: programs that use it have to be started anew.
+        """
+        died: list[str] = []
+        with _locked(self.run_folder / "start.lock"):
+            if self.postgres.is_gone():
+                self.postgres.start()
+                died.append("PostgreSQL")
+            if self.redis.is_gone():
+                address = self.redis.url
+                self.redis.start()
+                died.append("Redis")
+                if self.redis.url != address:
+                    raise RuntimeError("Redis had ended and its port is taken: start again")
+        return died
+
     def environment(self, database: str = DATABASE) -> dict[str, str]:
         """What the settings read. The owner's URL is in it: hand it to `migrate` only."""
         return {

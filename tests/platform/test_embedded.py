@@ -91,6 +91,19 @@ def test_postgres_killed_with_its_lock_file_left_starts_again(run_folder: Path) 
         assert query(again.app_url(), "SELECT 1") == [(1,)]
 
 
+def test_killed_servers_start_again_at_the_addresses_their_users_know(run_folder: Path) -> None:
+    with running_services(run_folder, throwaway=True) as services:
+        assert services.start_again() == []
+        addresses = services.environment()
+        for server in (redis_process(services), postgres_process(services)):
+            server.kill()
+            psutil.wait_procs([server], timeout=10)
+        assert services.start_again() == ["PostgreSQL", "Redis"]
+        assert services.environment() == addresses
+        assert query(services.app_url(), "SELECT 1") == [(1,)]
+        redis_process(services)
+
+
 def test_lock_file_naming_a_process_of_somebody_else_is_not_believed(run_folder: Path) -> None:
     with running_services(run_folder, throwaway=True) as services:
         services.postgres.stop()
