@@ -50,7 +50,8 @@ class Offer(TenantModel):
 
 
 class Terms(HistoryModel):
-    """One version of an offer's terms. Never changes: an investment keeps the version it joined under.
+    """One version of an offer's terms. Never changes: an investment keeps the version it joined under until
+    its owner accepts a newer one.
 
     `performance_schedule` is the JSON form of `fees.calc.schedule.Schedule` (amounts and rates as decimal
     strings).
