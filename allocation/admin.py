@@ -62,7 +62,7 @@ class InvestmentAdmin(ReadOnlyAdmin):
         ACCOUNT,
         link("personal_account", _("personal account")),
         "terms_version",
-        words("accepted_terms", _("newer terms accepted")),
+        "accepted_version",
         "terms_accepted_at",
         "is_own_capital",
         "state",
@@ -85,6 +85,10 @@ class InvestmentAdmin(ReadOnlyAdmin):
     def terms_version(self, investment: Investment) -> Any:
         terms = investment.terms
         return f"{terms.offer} v{terms.version}" if terms else _("own capital")
+
+    @admin.display(description=_("newer version accepted"))
+    def accepted_version(self, investment: Investment) -> Any:
+        return f"v{investment.accepted_terms.version}" if investment.accepted_terms else None
 
 
 @admin.register(UnitEntry, site=back_office)

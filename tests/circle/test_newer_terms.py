@@ -4,7 +4,7 @@ from decimal import Decimal
 from threading import Thread
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -171,6 +171,20 @@ def test_mark_and_carried_fraction_stay_when_newer_terms_begin_in_a_loss(
     )
 
 
+def test_fewest_units_count_anew_from_the_switch(
+    desk: Desk, alice: PersonalAccount, bob: PersonalAccount
+) -> None:
+    account, investment = joined(desk, alice, bob)
+    confirm_request(request=desk.add_money(investment, "500.00"), by=desk.dealer)
+    desk.roll(account)
+    assert reread(investment).lowest_units == 1000
+    accept_terms(investment=investment, terms=offered(investment), by=bob.user)
+    desk.roll(account)
+    after = reread(investment)
+    assert after.interval is not None
+    assert (after.lowest_units, after.lowest_units_number) == (Decimal(1500), after.interval.number)
+
+
 def test_withdrawal_close_and_deposit_of_the_same_rollover_are_under_the_new_terms(
     desk: Desk, alice: PersonalAccount, bob: PersonalAccount
 ) -> None:
@@ -322,23 +336,21 @@ def test_acceptance_outlives_a_later_version_which_may_replace_it(
         withdraw_acceptance(investment=investment, terms=third, by=bob.user)
 
 
-def test_acceptance_given_while_a_rollover_runs_is_not_lost(
+def test_acceptance_waits_for_the_rollover_that_has_read_the_investment(
     desk: Desk, alice: PersonalAccount, bob: PersonalAccount
 ) -> None:
-    account, investment = joined(desk, alice, bob, terms((None, "0.50")))
+    """A rollover holds the account's row while it reads investments, decides and writes them back."""
+    account, investment = joined(desk, alice, bob)
     newer = offered(investment)
-    for _ in range(5):
-        desk.earn(account, Decimal("10.00"))
-        ordered = order_rollover(accounts=[fresh(account)], by=desk.dealer)
-        accepting = Thread(target=_accept, args=(desk.broker.pk, investment, newer))
+    accepting = Thread(target=_accept, args=(desk.broker.pk, investment, newer))
+    with transaction.atomic():
+        PammAccount.objects.select_for_update().get(pk=account.pk)
         accepting.start()
-        roll_over([rollover.pk for rollover in ordered])
-        accepting.join()
-        after = reread(investment)
-        if after.terms_id == newer.pk:
-            return
-        assert after.accepted_terms_id == newer.pk
-    pytest.fail("accepted terms never began")
+        accepting.join(timeout=1)
+        assert accepting.is_alive()
+        assert reread(investment).accepted_terms_id is None
+    accepting.join(timeout=20)
+    assert reread(investment).accepted_terms_id == newer.pk
 
 
 def _accept(broker_id: int, investment: Investment, newer: Terms) -> None:
