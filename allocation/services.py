@@ -114,6 +114,7 @@ class UnitBook:
     paid_in: Decimal = ZERO
     paid_out: Decimal = ZERO
     rounding: Decimal = ZERO
+    swept: Decimal = ZERO
 
     def __post_init__(self) -> None:
         self.units = self.account.units
@@ -187,7 +188,7 @@ class UnitBook:
     @property
     def equity_after(self) -> Decimal:
         """The pool's equity once all that was decided here has moved."""
-        return exact_sum((self.point.equity, self.paid_in, -self.paid_out, self.rounding))
+        return exact_sum((self.point.equity, self.paid_in, -self.paid_out, self.rounding, -self.swept))
 
     def write(self) -> None:
         """Store entries, investments and the account's figures, in the caller's transaction."""

@@ -134,12 +134,13 @@ def rollover_transfers(account: PammAccount, execution: Execution, broker: Broke
         source, destination = (house, pool) if rounding > 0 else (pool, house)
         drafts.append(_draft(account, Transfer.Purpose.ROUNDING, abs(rounding), source, destination))
     if execution.remainder_blocks:
-        drafts += _sweep(account, execution.book.point.equity, broker)
+        drafts += _sweep(account, execution.book, broker)
     return drafts
 
 
-def _sweep(account: PammAccount, remainder: Decimal, broker: Broker) -> list[TransferDraft]:
+def _sweep(account: PammAccount, book: UnitBook, broker: Broker) -> list[TransferDraft]:
     """Clear what stands in an account without units, or hold the account where it is too much to be dust."""
+    remainder = book.point.equity
     if abs(remainder) > broker.sweep_limit:
         account.is_held = True
         account.hold_reason = "remainder_too_large"
@@ -148,6 +149,7 @@ def _sweep(account: PammAccount, remainder: Decimal, broker: Broker) -> list[Tra
         return []
     house, pool = _rounding_endpoint(account), pamm_endpoint(account)
     source, destination = (pool, house) if remainder > 0 else (house, pool)
+    book.swept = remainder
     return [_draft(account, Transfer.Purpose.SWEEP, abs(remainder), source, destination)]
 
 

@@ -32,6 +32,7 @@ from offers.models import Offer
 from rollover.models import CountedDeal, Rollover, Schedule
 from rollover.queries import allocation_audit
 from rollover.services import dispatch_due_rollovers, roll_over
+from rollover.verification import verify_account, verify_ledger, verify_with_server
 from tests.databases import REPOSITORY
 from tests.demo.conftest import Loader, broker_ids
 from tests.simulator import SimulatorProcess
@@ -57,6 +58,7 @@ def test_loaded_past_agrees_with_the_ledger_the_server_and_its_audits(loader: Lo
             _require_nothing_under_way()
             _require_fees_were_charged()
             _require_audits_hold()
+            _require_books_verify()
             _require_variety()
     with broker_scope(broker_ids()["alpha.localhost"]):
         assert Offer.objects.filter(visibility=Offer.Visibility.LINK).exists()
@@ -91,6 +93,7 @@ def test_loaded_accounts_roll_over_without_a_hold(loader: Loader) -> None:
         for broker_id in broker_ids().values():
             with broker_scope(broker_id):
                 _roll_everything_over()
+                _require_books_verify(with_server=True)
     finally:
         simulator.stop()
 
@@ -226,6 +229,14 @@ def _require_audits_hold() -> None:
     for rollover in busy.select_related("account", "price_point"):
         audit = allocation_audit(rollover)
         assert audit.holds, (rollover.account.name, rollover.scheduled_for, audit.checks)
+
+
+def _require_books_verify(*, with_server: bool = False) -> None:
+    differences = verify_ledger()
+    for key in PammAccount.objects.values_list("pk", flat=True):
+        differences += verify_account(key).differences
+        differences += verify_with_server(key) if with_server else []
+    assert not differences, "\n".join(map(str, differences))
 
 
 def _require_variety() -> None:
