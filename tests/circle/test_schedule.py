@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from investing import services as investing
 from investing.models import Request
 from rollover.errors import AccountNotRolling
 from rollover.models import Rollover, Schedule
-from rollover.services import dispatch_due_rollovers, order_rollover, roll_over
+from rollover.services import dispatch_due_rollovers, order_rollover, roll_over, settle_open_transfers
+from tests.circle.books import assert_books_agree
 from tests.circle.world import Desk, terms
 
 
@@ -148,3 +150,38 @@ def test_request_nobody_approves_expires(desk: Desk, account: PammAccount) -> No
     assert investing.expire_requests() == 1
     request.refresh_from_db()
     assert (request.state, request.investment.state) == (Request.State.EXPIRED, Investment.State.CANCELLED)
+
+
+def test_accounts_of_one_manager_roll_over_side_by_side(desk: Desk) -> None:
+    """Six workers pay fees into one personal account at once: one operation at a time on it, none lost."""
+    alice, bob = desk.client("alice", "20000"), desk.client("bob", "20000")
+    accounts, investments = [], []
+    for number in range(6):
+        pool = desk.pamm_account(alice, "500.00", name=f"Pool {number}")
+        accounts.append(pool)
+        investments.append(desk.invest(bob, desk.offer(pool, terms((None, "0.20"))), "1000.00"))
+    desk.roll(*accounts)
+    for pool, investment in zip(accounts, investments, strict=True):
+        investment.refresh_from_db()
+        desk.bring_price_to(pool, Decimal("1.10"))
+        desk.withdraw(investment, "100.00")
+    ordered = order_rollover(accounts=PammAccount.objects.all(), by=desk.dealer)
+
+    def work(rollover_id: int) -> None:
+        try:
+            roll_over([rollover_id])
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(6) as workers:
+        for answer in [workers.submit(copy_context().run, work, rollover.pk) for rollover in ordered]:
+            answer.result()
+    settle_open_transfers()
+    states = Rollover.objects.filter(pk__in=[rollover.pk for rollover in ordered]).values_list(
+        "state", flat=True
+    )
+    assert set(states) == {Rollover.State.COMPLETED}
+    assert desk.balance(alice.login) == Decimal("17000.00") + 6 * Decimal("20.00")
+    assert desk.balance(bob.login) == Decimal("14000.00") + 6 * Decimal("100.00")
+    for pool in accounts:
+        assert_books_agree(desk, pool)
