@@ -173,8 +173,7 @@ class Investment(TenantModel):
                 name="allocation_investment_terms",
             ),
             models.CheckConstraint(
-                condition=models.Q(accepted_terms__isnull=True, terms_accepted_at__isnull=True)
-                | models.Q(accepted_terms__isnull=False, terms_accepted_at__isnull=False, state="active"),
+                condition=models.Q(accepted_terms__isnull=True) | models.Q(state="active"),
                 name="allocation_investment_accepted",
             ),
         ]

@@ -159,7 +159,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='investment',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('accepted_terms__isnull', True), ('terms_accepted_at__isnull', True)), models.Q(('accepted_terms__isnull', False), ('state', 'active'), ('terms_accepted_at__isnull', False)), _connector='OR'), name='allocation_investment_accepted'),
+            constraint=models.CheckConstraint(condition=models.Q(('accepted_terms__isnull', True), ('state', 'active'), _connector='OR'), name='allocation_investment_accepted'),
         ),
         migrations.AddConstraint(
             model_name='investment',
