@@ -30,6 +30,7 @@ from investing.errors import OwnCapitalWouldBreak
 from investing.models import Request
 from investing.services.requests import fail_request, is_tiered
 from money.exact import ZERO, exact_difference, exact_sum
+from offers.models import Terms
 from outbox.services import record_events
 from transfers.models import Side, Transfer
 from transfers.services import Endpoint, TransferDraft
@@ -50,6 +51,7 @@ class Execution:
     payouts: list[TransferDraft] = field(default_factory=list)
     releases: list[tuple[Transfer, Endpoint]] = field(default_factory=list)
     revised: list[Investment] = field(default_factory=list)
+    _terms_before: dict[int, Terms | None] = field(default_factory=dict)
     executed: list[Request] = field(default_factory=list)
     waiting: list[Request] = field(default_factory=list)
     remainder_blocks: bool = False
@@ -90,6 +92,7 @@ class Execution:
         for investment in investments.values():
             if investment.interval_id in advanced:
                 investment.interval = advanced[investment.interval_id]
+        self._terms_before = {investment.pk: investment.terms for investment in ending}
         self.revised = begin_accepted_terms(self.book, ending, due, self.zone)
         for request in requests:
             if request.kind != Request.Kind.DEPOSIT:
@@ -154,10 +157,12 @@ class Execution:
                     "account": str(self.account.public_id),
                     "terms": str(investment.terms.public_id),
                     "version": investment.terms.version,
+                    "replaces": str(before.public_id),
+                    "sequence": self.book.point.sequence,
                 },
             )
             for investment in self.revised
-            if investment.terms is not None
+            if investment.terms is not None and (before := self._terms_before[investment.pk]) is not None
         ]
         return executed + charged + revised
 

@@ -24,6 +24,7 @@ from rollover.verification.records import (
     ledger_lines_of,
     one_moment,
     points_of,
+    terms_changes_of,
     unit_entries_of,
 )
 from rollover.verification.replay import Replay, Stake
@@ -93,8 +94,10 @@ def _replay_of(account: PammAccount, findings: Findings) -> Replay:
         .select_related("personal_account", "interval")
         .order_by("id")
     )
-    terms = Terms.objects.in_bulk({row.terms_id for row in investments if row.terms_id is not None})
-    return Replay(account, investments, terms, ZoneInfo(broker_in_scope().time_zone), findings)
+    changes = terms_changes_of(account)
+    offers = Terms.objects.filter(investments__account=account).values("offer")
+    terms = Terms.objects.filter(offer__in=offers)
+    return Replay(account, investments, changes, terms, ZoneInfo(broker_in_scope().time_zone), findings)
 
 
 def _rounding_account(account: PammAccount) -> uuid.UUID | None:
@@ -132,7 +135,7 @@ def _compare_account(account: PammAccount, series: Series, replay: Replay, findi
 
 
 def _compare_intervals(account: PammAccount, replay: Replay, findings: Findings) -> None:
-    expected = {(interval.terms.pk, interval.anchor_at): interval for interval in replay.intervals.values()}
+    expected = {(interval.terms.pk, interval.anchor_at): interval for interval in replay.intervals}
     for row in Interval.objects.filter(account=account):
         interval = expected.pop((row.terms_id, row.anchor_at), None)
         if interval is None:
@@ -165,6 +168,8 @@ def _compare_investment(stake: Stake, findings: Findings) -> None:
         ("paid_out", stake.paid_out, row.paid_out),
         ("fees_paid", stake.fees_paid, row.fees_paid),
         ("state", state, row.state),
+        ("terms", None if stake.terms is None else stake.terms.pk, row.terms_id),
+        ("rollovers of newer terms at which no interval ended", [], sorted(stake.changes)),
         ("joined", None if joined is None else joined.pk, row.joined_id),
         ("joined_at", None if joined is None else joined.priced_at, row.joined_at),
     ]

@@ -14,12 +14,13 @@ from django.db import connection, transaction
 from django.db.models import Count, Q, QuerySet, Sum
 
 from accounts.models import PammAccount
-from allocation.models import PricePoint, UnitEntry
+from allocation.models import Investment, PricePoint, UnitEntry
 from brokers.queries import broker_in_scope
 from brokers.scope import current_broker_id
 from fees.models import Charge
 from investing.models import Request
 from ledger.models import Entry
+from outbox.models import Event
 from rollover.models import CountedDeal
 from transfers.models import Leg, Transfer
 
@@ -119,6 +120,16 @@ class LegLine(NamedTuple):
     subject: uuid.UUID | None
     currency: str | None
     amount: Decimal | None
+
+
+class TermsChange(NamedTuple):
+    """An event: newer terms took effect. Public ids of it, of the investment and, as text, of both versions."""
+
+    event: uuid.UUID
+    investment: uuid.UUID
+    sequence: int | None
+    terms: str | None
+    replaces: str | None
 
 
 class RequestRow(NamedTuple):
@@ -247,6 +258,16 @@ def _ledger_lines(account: PammAccount) -> Iterator[LedgerLine]:
         )
         while rows := cursor.fetchmany(CHUNK):
             yield from map(LedgerLine._make, rows)
+
+
+def terms_changes_of(account: PammAccount) -> list[TermsChange]:
+    """In the order in which they happened. Only the events are a history of them."""
+    investments = Investment.objects.filter(account=account).values("public_id")
+    rows = Event.objects.filter(kind="terms.took_effect", subject__in=investments).order_by("id")
+    return [
+        TermsChange(event, subject, payload.get("sequence"), payload.get("terms"), payload.get("replaces"))
+        for event, subject, payload in rows.values_list("public_id", "subject", "payload")
+    ]
 
 
 def requests_of(account: PammAccount) -> Iterator[RequestRow]:

@@ -32,7 +32,7 @@ from fees.models import Charge
 from money.exact import ZERO, exact_difference, exact_sum
 from offers.models import Terms
 from rollover.verification.differences import Findings
-from rollover.verification.records import ChargeRow, EntryRow, Point
+from rollover.verification.records import ChargeRow, EntryRow, Point, TermsChange
 
 Kind = UnitEntry.Kind
 PAYOUTS = (Kind.WITHDRAWAL, Kind.CLOSE)
@@ -90,10 +90,15 @@ class Stake:
     joined: Point | None = None
     closed: Point | None = None
     end_reason: str = ""
+    changes: dict[int, Terms] = field(default_factory=dict)
+    """Newer terms by the rollover at which they take effect."""
 
     @property
     def is_active(self) -> bool:
         return self.joined is not None and self.closed is None
+
+    def come_under(self, terms: Terms) -> None:
+        self.terms, self.schedule = terms, schedule_of(self.row, terms)
 
     def hold(self, units: Decimal) -> None:
         self.units = units
@@ -145,14 +150,15 @@ class Replay:
         self,
         account: PammAccount,
         investments: Iterable[Investment],
-        terms: dict[int, Terms],
+        changes: Iterable[TermsChange],
+        terms: Iterable[Terms],
         zone: tzinfo,
         findings: Findings,
     ) -> None:
         self.account, self.zone, self.findings = account, zone, findings
         self.digits = account.currency_digits
-        self.stakes = {row.pk: _stake(row, terms) for row in investments}
-        self.intervals: dict[tuple[int, datetime | None], RunningInterval] = {}
+        self.stakes = _stakes(investments, changes, list(terms), findings)
+        self.intervals: list[RunningInterval] = []
         self.rounding_carried = ZERO
         self.executed: dict[uuid.UUID, Executed] = {}
 
@@ -163,7 +169,7 @@ class Replay:
         return _AtPrice(self, point, entries, charges).run()
 
     def _ends(self, point: Point) -> bool:
-        return point.moves_money and any(interval.is_over(point) for interval in self.intervals.values())
+        return point.moves_money and any(interval.is_over(point) for interval in self.intervals)
 
 
 class _AtPrice:
@@ -204,7 +210,7 @@ class _AtPrice:
         return self.flows
 
     def _end_intervals(self) -> None:
-        over = [interval for interval in self.replay.intervals.values() if interval.is_over(self.point)]
+        over = [interval for interval in self.replay.intervals if interval.is_over(self.point)]
         if not over:
             return
         ended = [
@@ -216,8 +222,25 @@ class _AtPrice:
             self._crystallise(stake)
         for interval in over:
             interval.begin_next(self.point, self.replay.zone)
+        begun: dict[int, RunningInterval] = {}
         for stake in ended:
             stake.lowest = stake.units
+            newer = stake.changes.pop(self.point.sequence, None)
+            if newer is not None:
+                stake.come_under(newer)
+                if newer.pk not in begun:
+                    begun[newer.pk] = self._interval_begun(newer, over)
+                stake.interval = begun[newer.pk]
+
+    def _interval_begun(self, terms: Terms, over: list[RunningInterval]) -> RunningInterval:
+        """One that begins at this rollover: the calendar's, if it turned just now, else a new one."""
+        shared = (interval for interval in over if interval.terms.pk == terms.pk and is_on_calendar(terms))
+        return next(shared, None) or self._begin_interval(terms)
+
+    def _begin_interval(self, terms: Terms) -> RunningInterval:
+        interval = RunningInterval.begin(terms, self.point, self.replay.zone)
+        self.replay.intervals.append(interval)
+        return interval
 
     def _carry_out(self, stake: Stake, entry: EntryRow) -> None:
         if entry.kind == Kind.WIPE_OUT:
@@ -380,11 +403,11 @@ class _AtPrice:
         """The one that all investments with these terms and this start share."""
         if terms is None:
             return None
-        shared = terms.interval_anchor == Terms.IntervalAnchor.CALENDAR and terms.interval_unit != "rollovers"
-        key = (terms.pk, None if shared else self.point.priced_at)
-        if key not in self.replay.intervals:
-            self.replay.intervals[key] = RunningInterval.begin(terms, self.point, self.replay.zone)
-        return self.replay.intervals[key]
+        for interval in self.replay.intervals:
+            starts_here = is_on_calendar(terms) or interval.anchor_at == self.point.priced_at
+            if interval.terms.pk == terms.pk and starts_here:
+                return interval
+        return self._begin_interval(terms)
 
     def _wipe_out(self, stake: Stake, entry: EntryRow) -> None:
         self._expect_entry(stake, entry, -stake.units, ZERO)
@@ -528,11 +551,38 @@ class _AtPrice:
                 self.findings.add("Charge", charge.public_id, what, None, charge.amount, self.point)
 
 
-def _stake(row: Investment, terms: dict[int, Terms]) -> Stake:
-    held = None if row.terms_id is None else terms[row.terms_id]
-    if held is None or row.is_own_capital:
-        return Stake(row, held, FREE_OF_FEES)
-    return Stake(row, held, Schedule.from_json(held.performance_schedule))
+def _stakes(
+    investments: Iterable[Investment], changes: Iterable[TermsChange], terms: list[Terms], findings: Findings
+) -> dict[int, Stake]:
+    """By primary key, each under the terms it joined under."""
+    by_key = {version.pk: version for version in terms}
+    by_public_id = {str(version.public_id): version for version in terms}
+    stakes: dict[uuid.UUID, Stake] = {}
+    for row in investments:
+        held = None if row.terms_id is None else by_key[row.terms_id]
+        stakes[row.public_id] = Stake(row, held, schedule_of(row, held))
+    for change in changes:
+        stake, number = stakes[change.investment], change.sequence
+        before, after = by_public_id.get(change.replaces or ""), by_public_id.get(change.terms or "")
+        if before is None or after is None or number is None:
+            findings.add("Event", change.event, "terms and rollover", "known ones", change.terms)
+            continue
+        if not stake.changes:
+            stake.come_under(before)
+        stake.changes[number] = after
+    return {stake.row.pk: stake for stake in stakes.values()}
+
+
+def schedule_of(row: Investment, terms: Terms | None) -> Schedule:
+    """The schedule of these terms; own capital is free of fees."""
+    if terms is None or row.is_own_capital:
+        return FREE_OF_FEES
+    return Schedule.from_json(terms.performance_schedule)
+
+
+def is_on_calendar(terms: Terms) -> bool:
+    """Whether all investments under these terms end their intervals together."""
+    return terms.interval_anchor == Terms.IntervalAnchor.CALENDAR and terms.interval_unit != "rollovers"
 
 
 def _first(rows: deque[R]) -> R | None:

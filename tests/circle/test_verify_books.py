@@ -13,7 +13,10 @@ from accounts.models import PammAccount, PersonalAccount
 from allocation.models import Interval, Investment, PricePoint, UnitEntry
 from fees.models import Charge
 from investing.models import Request
+from investing.services import accept_terms
 from ledger.models import Entry, Posting
+from offers.services import revise_terms
+from outbox.models import Event
 from rollover.management.commands.verify_books import Command
 from rollover.models import CountedDeal, Rollover
 from rollover.services import release_account, settle_open_transfers
@@ -100,6 +103,25 @@ def test_wiped_out_series_and_the_next_one_verify(desk: Desk) -> None:
     assert found(account) == []
     desk.roll(account)
     assert found(account) == []
+
+
+def test_newer_terms_verify_by_the_record_of_their_beginning(desk: Desk) -> None:
+    account = desk.pamm_account(desk.client("alice", "10000"), "1000.00")
+    offer = desk.offer(account, TIERED_EXIT)
+    bob = desk.invest(desk.client("bob", "5000"), offer, "500.00")
+    desk.invest(desk.client("carol", "5000"), offer, "500.00")
+    desk.roll(account)
+    for draft in (TWENTY, EXIT):
+        newer = revise_terms(offer=offer, terms=draft, by=account.manager.user)
+        bob.refresh_from_db()
+        accept_terms(investment=bob, terms=newer, by=bob.owner)
+        for gain in ("31.31", "47.47", "-5.05"):
+            desk.earn(account, Decimal(gain))
+            desk.roll(account)
+            assert found(account) == []
+    event = Event.objects.filter(kind="terms.took_effect").latest("id")
+    rewrite("outbox_event", "DELETE", event.pk)
+    require_named(found(account), "Investment", bob.public_id, "terms")
 
 
 def test_swept_remainder_verifies(desk: Desk) -> None:
