@@ -14,15 +14,17 @@ from brokers.errors import Refusal
 from fees.models import Charge
 from fees.queries import figures_of, with_figures
 from investing.models import Request
-from investing.services import confirm_request
+from investing.services import accept_terms, confirm_request
 from offers.models import Offer
+from offers.services import revise_terms
+from outbox.models import Event
 from rollover.models import Rollover
 from rollover.services import roll_over
 from tests.circle.books import assert_books_agree
 from tests.circle.world import Desk, terms
 from transfers.models import Leg
 
-SEEDS = (1, 2, 3)
+SEEDS = (1, 3, 4)
 ROLLOVERS = 25
 OFFERS = (
     terms((None, "0.20")),
@@ -47,7 +49,7 @@ class History:
     def step(self) -> None:
         for _ in range(self.chance.randrange(4)):
             try:
-                self.chance.choice((self.join, self.add, self.take, self.leave))()
+                self.chance.choice((self.join, self.add, self.take, self.leave, self.renew))()
             except Refusal:
                 continue
         self.move_price()
@@ -71,6 +73,17 @@ class History:
 
     def leave(self) -> None:
         self.desk.close(self.investment())
+
+    def renew(self) -> None:
+        """The manager revises an offer; one of its investors accepts."""
+        investment = self.investment()
+        assert investment.terms is not None
+        newer = revise_terms(
+            offer=investment.terms.offer,
+            terms=self.chance.choice(OFFERS),
+            by=self.account.manager.user,
+        )
+        accept_terms(investment=investment, terms=newer, by=investment.owner)
 
     def investment(self) -> Investment:
         active = list(
@@ -123,6 +136,7 @@ def test_random_history_keeps_the_books_in_agreement(desk: Desk, seed: int) -> N
         assert_books_agree(desk, history.account)
         assert_values_sum_to_the_equity(history.account)
     assert Charge.objects.exists()
+    assert Event.objects.filter(kind="terms.took_effect").exists()
     everybody_leaves(history)
 
 
