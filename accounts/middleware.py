@@ -33,6 +33,10 @@ OPEN_VIEWS = frozenset(
 )
 
 
+#: Open only while there is no factor to show: an older session with the password alone must not add its own.
+ENROLMENT_VIEWS = frozenset({"mfa_index", "mfa_activate_totp", "mfa_add_webauthn", "account_email"})
+
+
 class SecondFactorMiddleware:
     """Sends staff to enrolment until the second factor was used in *this* session.
 
@@ -47,7 +51,8 @@ class SecondFactorMiddleware:
         user = request.user
         if not isinstance(user, User) or not is_staff_member(user) or passed_second_factor(request, user):
             return self.get_response(request)
-        if _view_name(request) in OPEN_VIEWS:
+        view = _view_name(request)
+        if view in OPEN_VIEWS and not (view in ENROLMENT_VIEWS and has_second_factor(user)):
             return self.get_response(request)
         return _refused(request, user)
 

@@ -101,7 +101,8 @@ class Terms(HistoryModel):
         ]
 
     def __str__(self) -> str:
-        return f"{self.offer_id} v{self.version}"
+        # Without the offer: its key would tell how much all brokers together do, its name costs a query.
+        return f"v{self.version}"
 
 
 def _new_token() -> str:

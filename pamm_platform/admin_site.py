@@ -241,6 +241,11 @@ def style_sheet(request: HttpRequest) -> str:
     return static("css/back_office.css")
 
 
+def favicon(request: HttpRequest) -> str:
+    """The same mark in the browser's tab as in the cabinet."""
+    return static("img/mark.svg")
+
+
 def brand_colours(request: HttpRequest) -> dict[str, dict[str, str]]:
     """Unfold's palette with the broker's own colour as the primary one."""
     colours: dict[str, dict[str, str]] = {name: dict(steps) for name, steps in UNFOLD_COLOURS.items()}

@@ -7,6 +7,9 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "pamm_platform.admin_site.brand_name",
     "SITE_SYMBOL": "account_balance",
     "COLORS": "pamm_platform.admin_site.brand_colours",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": "pamm_platform.admin_site.favicon"},
+    ],
     "STYLES": ["pamm_platform.admin_site.style_sheet"],
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,

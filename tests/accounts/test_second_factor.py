@@ -132,6 +132,24 @@ def test_session_opened_before_the_enrolment_is_not_let_in_by_it(world: AliceBob
     assert who(thief, world.alpha.pk) is None
 
 
+@pytest.mark.parametrize(
+    "address", [ENROLMENT, "/accounts/2fa/webauthn/add/", "/accounts/2fa/", "/accounts/email/"]
+)
+def test_session_opened_before_the_enrolment_cannot_add_a_factor_of_its_own(
+    world: AliceBobCharlie, address: str
+) -> None:
+    """Whoever knows only the password would otherwise wait for the enrolment and add a key of his own."""
+    user = staff(world)
+    thief = Client(HTTP_HOST=ALPHA)
+    by_email(thief, user.email)
+    assert thief.get(address).status_code == 200
+    with broker_scope(world.alpha.pk):
+        enrol(user)
+    answer = thief.get(address)
+    assert (answer.status_code, answer["Location"]) == (302, LOGIN)
+    assert who(thief, world.alpha.pk) is None
+
+
 def test_second_factor_that_was_taken_away_closes_the_session(world: AliceBobCharlie) -> None:
     user = staff(world)
     client = signed_in(user)

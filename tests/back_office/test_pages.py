@@ -19,7 +19,9 @@ from brokers.models import Broker
 from brokers.scope import broker_id_or_none, broker_scope
 from fees.models import Charge
 from investing.models import Request
+from offers.models import Terms
 from outbox.models import Event
+from pamm_platform.admin_pages import change_url
 from pamm_platform.admin_site import back_office
 from rollover.models import Rollover, Schedule
 from tests.back_office.conftest import signed_in
@@ -177,6 +179,18 @@ def test_pages_carry_a_content_policy_of_their_own(history: object, admin: Clien
     assert "default-src 'self'" in policy
     cabinet = Client(HTTP_HOST="alpha.localhost").get(reverse("account_login"))
     assert "unsafe" not in cabinet["Content-Security-Policy"]
+
+
+def test_pages_have_the_brands_mark_in_the_tab(history: object, admin: Client) -> None:
+    page = admin.get("/admin/").content.decode()
+    assert re.search(r'<link rel="icon"[^>]*href="/static/img/mark\.svg"', page)
+
+
+def test_title_of_terms_tells_no_key(history: object, admin: Client) -> None:
+    terms = Terms.objects.latest("pk")
+    title = re.search(r"<title>\s*(\S+)", admin.get(change_url(terms)).content.decode())
+    assert title is not None
+    assert title[1] == f"v{terms.version}"
 
 
 def test_dashboard_tells_what_waits_and_carries_the_brokers_brand(
