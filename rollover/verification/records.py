@@ -123,7 +123,7 @@ class LegLine(NamedTuple):
 
 
 class TermsChange(NamedTuple):
-    """An event: newer terms took effect. Public ids of it, of the investment and, as text, of both versions."""
+    """An event: newer terms took effect. Public ids of it, the investment and, as text, both versions."""
 
     event: uuid.UUID
     investment: uuid.UUID

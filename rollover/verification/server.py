@@ -10,7 +10,7 @@ from money.exact import ZERO
 from rollover.calc.reconciliation import BalanceDeal, BalanceMatched, check_balance
 from rollover.models import CountedDeal
 from rollover.verification.differences import Difference, Findings
-from trading.gateway import Deal
+from trading.gateway import Deal, GatewayError
 from trading.gateways import gateway_for
 from transfers.models import Leg
 
@@ -19,7 +19,7 @@ MARGIN = timedelta(days=1)
 
 
 def verify_with_server(account_id: int) -> list[Difference]:
-    """Compare one account with its trading server. Raises `GatewayError` where that cannot be asked.
+    """Compare one account with its trading server; one that does not answer is a difference too.
 
     Our rows are read first: whatever they hold must be there. What is there besides must be newer than all
     that was counted, and the balance is the sum of all deals.
@@ -34,7 +34,11 @@ def verify_with_server(account_id: int) -> list[Difference]:
         for leg in Leg.objects.filter(server=account.server, login=account.login, state=Leg.State.APPLIED)
         if leg.ticket is not None
     }
-    deals = _compare_balance(account, account.login, findings)
+    try:
+        deals = _compare_balance(account, account.login, findings)
+    except GatewayError as error:
+        findings.add("PammAccount", account.public_id, "trading server", "an answer", error)
+        return findings.differences
     for ticket, row in counted.items():
         _compare_counted(row, deals.get(ticket), findings)
     for ticket, leg in legs.items():

@@ -62,7 +62,6 @@ def test_random_history_verifies_at_every_moment(desk: Desk, seed: int) -> None:
         assert found(history.account) == []
         history.settle()
     assert found(history.account) == []
-    assert set(Charge.objects.values_list("kind", flat=True)) == set(Charge.Kind.values)
     assert set(Charge.objects.values_list("occasion", flat=True)) == set(Charge.Occasion.values)
     everybody_leaves(history)
     assert found(history.account) == []
@@ -155,6 +154,7 @@ def pool(desk: Desk) -> PammAccount:
     desk.roll(account)
     settle_open_transfers()
     account.refresh_from_db()
+    assert set(Charge.objects.values_list("kind", flat=True)) == set(Charge.Kind.values)
     assert found(account) == []
     return account
 
@@ -366,6 +366,17 @@ def test_command_ends_with_1_and_a_line_for_every_difference(pool: PammAccount) 
         assert ": mark_after: expected " in lines[0]
         assert lines[0].endswith(", found 1")
         assert lines[-1].endswith("1 differences")
+
+
+def test_server_that_does_not_answer_is_a_difference(desk: Desk, pool: PammAccount) -> None:
+    desk.simulator.kill()
+    try:
+        code, lines = printed("--server")
+    finally:
+        desk.simulator.start()
+    assert code == 1
+    assert lines[0].startswith(f"a: PammAccount {pool.public_id} (")
+    assert ": trading server: expected an answer, found " in lines[0]
 
 
 def test_command_for_nobody_says_so(pool: PammAccount) -> None:

@@ -12,7 +12,6 @@ from accounts.models import PammAccount
 from brokers.queries import active_broker_ids, broker_id_of_slug, broker_in_scope
 from brokers.scope import broker_scope
 from rollover.verification import Difference, verify_account, verify_ledger, verify_with_server
-from trading.gateway import GatewayError
 
 
 class Command(BaseCommand):
@@ -40,7 +39,7 @@ class Command(BaseCommand):
                     investments += verified.investments
                     differences += self._print(verified.differences)
                     if options["server"]:
-                        differences += self._print(_with_server(account))
+                        differences += self._print(verify_with_server(account))
                 if wanted is None:
                     differences += self._print(verify_ledger())
         if wanted is not None and not accounts:
@@ -73,10 +72,3 @@ def _accounts(public_id: uuid.UUID | None) -> list[int]:
     if public_id is not None:
         accounts = accounts.filter(public_id=public_id)
     return list(accounts.values_list("pk", flat=True))
-
-
-def _with_server(account: int) -> list[Difference]:
-    try:
-        return verify_with_server(account)
-    except GatewayError as error:
-        raise CommandError(f"the trading server cannot be asked: {error}") from None
