@@ -91,6 +91,8 @@ def open_pamm_account(
             field="own_capital", login=income_account.login, available=free, currency=currency
         )
     account = _draft(draft)
+    if account.state != PammAccount.State.DRAFT:
+        return OpenedAccount(account, None)
     password = new_trading_password()
     try:
         login = _open_on_server(account, group, password)
@@ -142,12 +144,15 @@ def _draft(draft: PammAccount) -> PammAccount:
         with transaction.atomic():
             draft.save()
     except IntegrityError:
-        left = PammAccount.objects.get(manager=draft.manager, opening_key=draft.opening_key)
-        if left.state == PammAccount.State.DRAFT:
+        with transaction.atomic():
+            # Locked: a twin of the same click that opens it now must not be written over with a draft again.
+            left = PammAccount.objects.select_for_update().get(
+                manager=draft.manager, opening_key=draft.opening_key
+            )
+            if left.state != PammAccount.State.DRAFT:
+                return left
             draft.pk, draft.public_id = left.pk, left.public_id
             draft.save(force_update=True)
-            return draft
-        return left
     return draft
 
 

@@ -8,9 +8,9 @@ from decimal import Decimal
 from threading import Barrier
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
-from accounts.models import PammAccount, PersonalAccount
+from accounts.models import Manager, PammAccount, PersonalAccount
 from allocation.models import Investment, UnitEntry
 from brokers.errors import NotAllowed, NotFound, Refusal
 from investing import services as investing
@@ -20,6 +20,7 @@ from offers.models import Offer
 from offers.services import pause_offer, revise_terms
 from outbox.models import Event
 from tests.circle.world import Desk, terms
+from tests.offers.test_races import wait_until_somebody_waits
 from transfers.models import Transfer
 
 TWENTY = terms(
@@ -171,6 +172,37 @@ def test_same_click_at_once_that_leaves_no_room_for_a_second_is_one_request(
         made = {answer.result() for answer in answers}
     assert len(made) == 1
     assert Request.objects.filter(investment=investment, kind=asked).count() == 1
+
+
+def test_account_opened_by_a_twin_meanwhile_is_answered_and_not_made_a_draft_again(
+    desk: Desk, alice: PersonalAccount, offer: Offer
+) -> None:
+    key, manager = str(uuid.uuid4()), Manager.objects.get(user=alice.user)
+    twin = PammAccount.objects.create(
+        manager=manager, income_account=alice, server=alice.server, name="Twins", currency="USD",
+        currency_digits=2, minimum_own_capital=Decimal(100), opening_key=key,
+    )  # fmt: skip
+
+    def click() -> investing.OpenedAccount:
+        try:
+            return investing.open_pamm_account(
+                manager=manager, income_account=alice, name="Twins", own_capital=Decimal(100),
+                by=alice.user, idempotency_key=key,
+            )  # fmt: skip
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            PammAccount.objects.select_for_update().get(pk=twin.pk)
+            second = pool.submit(copy_context().run, click)
+            wait_until_somebody_waits()
+            PammAccount.objects.filter(pk=twin.pk).update(state=PammAccount.State.ACTIVE, login=4711)
+        opened = second.result()
+    assert (opened.account.pk, opened.account.login, opened.trading_password) == (twin.pk, 4711, None)
+    twin.refresh_from_db()
+    assert (twin.state, twin.login) == (PammAccount.State.ACTIVE, 4711)
+    assert not Request.objects.filter(account=twin).exists()
 
 
 def test_stale_confirmation_is_refused(desk: Desk, bob: PersonalAccount, offer: Offer) -> None:

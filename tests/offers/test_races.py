@@ -32,7 +32,7 @@ def _outcome_of_the_second(first: Callable[[], object], second: Callable[[], obj
     with transaction.atomic():
         first()
         thread.start()
-        _wait_until_somebody_waits()
+        wait_until_somebody_waits()
     thread.join()
     return outcomes[0]
 
@@ -76,7 +76,7 @@ def test_versions_made_at_once_are_numbered_one_after_the_other(committed_db: st
         assert list(versions.values_list("version", "lock_in_days")) == [(1, 0), (2, 1), (3, 2)]
 
 
-def _wait_until_somebody_waits() -> None:
+def wait_until_somebody_waits() -> None:
     """Until another session stands before a lock of ours."""
     for _ in range(200):
         with connection.cursor() as cursor:
