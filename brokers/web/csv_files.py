@@ -17,7 +17,6 @@ def csv_answer(
     filename: str, header: Sequence[str], rows: QuerySet[M], columns_of: Callable[[M], Sequence[str]]
 ) -> StreamingHttpResponse:
     """A file of `rows`, oldest first; `columns_of` writes one: amounts with a point, times in UTC.
-    business.
 
     Texts people chose are made harmless for spreadsheets.
     """
