@@ -11,9 +11,12 @@ import pwd
 import shutil
 import stat
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypedDict
+
+import psutil
 
 # Longest path of a unix socket: 103 bytes on macOS, 107 on Linux.
 SOCKET_PATH_BYTES = 103
@@ -152,3 +155,31 @@ def make_private_folder(folder: Path, uid: int, gid: int) -> None:
         raise RuntimeError(
             f"{folder} exists and is not a private folder of user {uid}; remove it and start again"
         )
+
+
+def ends_within(process: psutil.Process, seconds: float) -> bool:
+    """Whether a process ends in that time, whoever started it.
+
+    psutil's own wait sees a process of another parent only once that parent has taken note of its end: until
+    then it is a zombie, which has nothing open and runs nothing.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            # Of a child of ours this takes note, so that no zombie stays.
+            process.wait(0)
+            return True
+        except psutil.NoSuchProcess:
+            return True
+        except psutil.TimeoutExpired:
+            if _is_zombie(process):
+                return True
+        time.sleep(0.05)
+    return False
+
+
+def _is_zombie(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True

@@ -17,7 +17,7 @@ import psutil
 import psycopg2
 from psycopg2 import sql
 
-from pamm_platform.embedded.home import Home, reachable_copy
+from pamm_platform.embedded.home import Home, ends_within, reachable_copy
 
 BOOTSTRAP_ROLE = "pamm_bootstrap"
 OWNER_ROLE = "pamm_owner"
@@ -104,11 +104,8 @@ class Postgres:
             return
         for stop_signal in (signal.SIGINT, signal.SIGQUIT):
             server.send_signal(stop_signal)
-            try:
-                server.wait(STOP_SECONDS)
+            if ends_within(server, STOP_SECONDS):
                 return
-            except psutil.TimeoutExpired:
-                continue
         raise PostgresFailed(f"process {server.pid} does not stop\n{self._log_tail()}")
 
     def _binaries(self) -> Path:

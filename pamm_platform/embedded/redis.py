@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import redis
 
-from pamm_platform.embedded.home import Home, reachable_copy
+from pamm_platform.embedded.home import Home, ends_within, reachable_copy
 
 OLDEST_REDIS = 7
 START_SECONDS = 15
@@ -73,9 +73,7 @@ class Redis:
         if server is None:
             return
         server.send_signal(signal.SIGTERM)
-        try:
-            server.wait(STOP_SECONDS)
-        except psutil.TimeoutExpired:
+        if not ends_within(server, STOP_SECONDS):
             server.kill()
 
     @property

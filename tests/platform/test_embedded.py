@@ -5,6 +5,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,7 @@ import psycopg2
 import pytest
 
 from pamm_platform.embedded import Services, running_services, start_services, stop_services
+from pamm_platform.embedded.home import ends_within
 from tests.databases import REPOSITORY
 
 pytestmark = pytest.mark.xdist_group("embedded")
@@ -46,6 +48,14 @@ def query(url: str, statement: str) -> list[tuple[object, ...]]:
         return cursor.fetchall()
 
 
+def vanishes(pid: int) -> bool:
+    """Whether nothing is left of a process, once the system has taken note of its end."""
+    deadline = time.monotonic() + 5
+    while psutil.pid_exists(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not psutil.pid_exists(pid)
+
+
 def test_services_left_by_a_killed_program_are_adopted(run_folder: Path) -> None:
     program = (
         "import os, signal, sys; from pathlib import Path\n"
@@ -68,8 +78,8 @@ def test_services_left_by_a_killed_program_are_adopted(run_folder: Path) -> None
         assert postgres_process(services).pid == postgres_pid
         assert redis_process(services).pid == redis_pid
 
-    assert not psutil.pid_exists(postgres_pid)
-    assert not psutil.pid_exists(redis_pid)
+    assert vanishes(postgres_pid)
+    assert vanishes(redis_pid)
 
 
 def test_services_with_a_second_user_outlive_the_first(run_folder: Path) -> None:
@@ -145,3 +155,18 @@ def test_wrong_password_is_refused(run_folder: Path) -> None:
         url = services.postgres.url("pamm_app", "wrong")
         with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
             psycopg2.connect(url)
+
+
+def test_process_that_its_parent_has_not_buried_counts_as_ended() -> None:
+    """A server started by one process and stopped by another: psutil's own wait would sit out its limit."""
+    script = (
+        "import subprocess, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        assert not ends_within(child, 0.2)
+        child.terminate()
+        assert ends_within(child, 5)
+        assert child.status() == psutil.STATUS_ZOMBIE
+        parent.kill()
