@@ -32,6 +32,8 @@ class Role(models.TextChoices):
 
 
 STAFF_ROLES = frozenset({Role.ADMIN, Role.DEALER, Role.AUDITOR, Role.OPERATOR})
+DECIDING_ROLES = frozenset({Role.ADMIN, Role.DEALER})
+"""Who may approve, order and release; auditors look on."""
 
 
 class UserManager(TenantManager["User"]):

@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.models import STAFF_ROLES, PammAccount, Role, User
+from accounts.models import DECIDING_ROLES, STAFF_ROLES, PammAccount, User
 from accounts.queries import has_role
 from allocation.calc.units import values
 from allocation.models import Investment
@@ -22,8 +22,6 @@ from investing.models import Request
 from money.exact import ZERO, exact_sum
 from offers.models import Offer, Terms
 from offers.queries import current_terms_of
-
-DECIDING_ROLES = (Role.ADMIN, Role.DEALER)
 
 
 def requests_of(user: User) -> QuerySet[Request]:

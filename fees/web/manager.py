@@ -1,8 +1,6 @@
 """What a manager's accounts earned in fees: by account, investment and period, as a page and as CSV."""
 
-import csv
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -20,10 +18,10 @@ from django.views.decorators.http import require_safe
 from accounts.models import Manager, PammAccount, User
 from accounts.queries import get_manager_for, pamm_accounts_of
 from accounts.web.paging import page_by_id
+from brokers.web.csv_files import csv_answer
 from fees.models import Charge
 
 PAGE_SIZE = 50
-CSV_ROWS_AT_ONCE = 1000
 COLUMNS = (
     "charge", "charged_at", "account", "account_name", "investor", "investment", "kind", "occasion", "profit",
     "amount", "currency",
@@ -91,10 +89,8 @@ def income_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same charges as CSV, oldest first, however many there are."""
     manager = _manager(request)
     form = IncomeFilter(request.GET or None, accounts=pamm_accounts_of(manager))
-    charges = _charges(manager, form).select_related("account", "investment__owner").order_by("pk")
-    response = StreamingHttpResponse(_lines(charges), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = 'attachment; filename="fee-income.csv"'
-    return response
+    charges = _charges(manager, form).select_related("account", "investment__owner")
+    return csv_answer("fee-income.csv", COLUMNS, charges, _columns)
 
 
 def _charges(manager: Manager, form: IncomeFilter) -> QuerySet[Charge]:
@@ -138,27 +134,6 @@ def _totals(charges: QuerySet[Charge], *, by_account: bool = False) -> list[Inco
 
 def _midnight(day: date) -> datetime:
     return timezone.make_aware(datetime.combine(day, time.min))
-
-
-class _Line:
-    """What `csv.writer` writes to: it hands each line back instead of keeping it."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
-def _lines(charges: QuerySet[Charge]) -> Iterator[str]:
-    """CSV lines, read in batches by primary key: no cursor stays open while a slow reader downloads."""
-    writer = csv.writer(_Line())
-    yield writer.writerow(COLUMNS)
-    last_pk = 0
-    while True:
-        batch = list(charges.filter(pk__gt=last_pk)[:CSV_ROWS_AT_ONCE])
-        for charge in batch:
-            yield writer.writerow(_columns(charge))
-        if len(batch) < CSV_ROWS_AT_ONCE:
-            return
-        last_pk = batch[-1].pk
 
 
 def _columns(charge: Charge) -> tuple[str, ...]:

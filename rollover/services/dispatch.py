@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from accounts.models import PammAccount, Role, User
+from accounts.models import DECIDING_ROLES, PammAccount, User
 from accounts.queries import has_role
 from brokers.errors import NotAllowed
 from outbox.services import record_event
@@ -18,7 +18,6 @@ from rollover.models import Rollover, Schedule
 
 ROLLING_STATES = (PammAccount.State.ACTIVE, PammAccount.State.SUSPENDED, PammAccount.State.CLOSING)
 REDISPATCH_AFTER = timedelta(seconds=60)
-DECIDING_ROLES = (Role.ADMIN, Role.DEALER)
 
 
 def dispatch_due_rollovers(now: datetime | None = None) -> list[list[int]]:

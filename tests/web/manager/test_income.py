@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts.models import Manager, Role
 from brokers.scope import broker_scope
+from brokers.web import csv_files
 from fees.models import Charge
 from fees.web import manager
 from tests.web.manager.pools import charge, investor, more_accounts
@@ -65,7 +66,7 @@ def test_income_is_narrowed_by_account_investment_and_period(world: AliceBobChar
 def test_csv_holds_every_charge_of_the_selection_and_no_one_elses(
     world: AliceBobCharlie, alice: Client, visit: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(manager, "CSV_ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(csv_files, "ROWS_AT_ONCE", 2)
     made = [
         charge(world.pool, world.pool.investment, f"{number}.50", days_ago=9 - number) for number in range(5)
     ]
