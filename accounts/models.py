@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from brokers.fields import (
+    AccumulatorField,
     AmountField,
     PublicIdField,
     TenantForeignKey,
@@ -149,7 +150,7 @@ class PersonalAccount(TradingAccount):
     """
 
     user = TenantForeignKey(User, related_name="personal_accounts")
-    introduced_by = TenantForeignKey(User, related_name="introduced_accounts", null=True, blank=True)
+    introduced_by = TenantForeignKey("accounts.Agent", related_name="introduced_accounts", null=True, blank=True)
 
     class Meta:
         constraints = [
@@ -161,6 +162,26 @@ class PersonalAccount(TradingAccount):
 
     def __str__(self) -> str:
         return f"{self.login} ({self.currency})"
+
+
+class Agent(TenantModel):
+    """An introducing broker. `parent` introduced this agent and stands one level above in every chain."""
+
+    public_id = PublicIdField()
+    user = TenantOneToOneField(User, related_name="agent_profile")
+    parent = TenantForeignKey("self", related_name="children", null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["broker", "public_id"], name="accounts_agent_public"),
+            models.CheckConstraint(
+                condition=~models.Q(parent=models.F("id")), name="accounts_agent_not_own_parent"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.user)
 
 
 class HouseAccount(TradingAccount):
@@ -255,6 +276,12 @@ class PammAccount(TradingAccount):
     last_price_units = models.DecimalField(max_digits=36, decimal_places=12, default=1)
     last_balance = AmountField(default=0, help_text=_("The server's balance at the last snapshot."))
     last_floating = AmountField(default=0)
+    last_value_days = AccumulatorField(
+        default=0, help_text=_("Price times days since the series began, up to the last rollover.")
+    )
+    last_lots_per_unit = AccumulatorField(
+        default=0, help_text=_("Lots closed per unit since the series began, up to the last rollover.")
+    )
     rounding_carried = models.DecimalField(max_digits=52, decimal_places=24, default=0)
     is_held = models.BooleanField(default=False)
     hold_reason = models.CharField(max_length=40, blank=True)

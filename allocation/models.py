@@ -41,6 +41,15 @@ class PricePoint(HistoryModel):
     price_equity = AmountField()
     price_units = UnitsField()
     price = UnitsField()
+    closed_lots = models.DecimalField(
+        max_digits=20, decimal_places=8, default=0, help_text=_("Lots closed since the last rollover.")
+    )
+    value_days = AccumulatorField(
+        default=0, help_text=_("Sum of price times days of the series, up to this rollover.")
+    )
+    lots_per_unit = AccumulatorField(
+        default=0, help_text=_("Sum of closed lots per unit of the series, up to this rollover.")
+    )
     currency_digits = models.PositiveSmallIntegerField()
 
     class Meta:
@@ -160,6 +169,32 @@ class Investment(TenantModel):
     performance_carried = AccumulatorField(
         default=0, help_text=_("Fraction of a minor unit kept for the next fee.")
     )
+    value_days_put_aside = AccumulatorField(
+        default=0, help_text=_("Money times days since the last management fee, before the checkpoint.")
+    )
+    value_days_checkpoint = AccumulatorField(default=0)
+    lots_put_aside = AccumulatorField(
+        default=0, help_text=_("Closed lots since the last volume fee, before the checkpoint.")
+    )
+    lots_checkpoint = AccumulatorField(default=0)
+    subscription_checkpoint = AccumulatorField(
+        default=0, help_text=_("Part of interval `subscription_number` that is paid for or was missed.")
+    )
+    subscription_number = models.PositiveIntegerField(default=0)
+    carried = models.JSONField(
+        default=dict, blank=True, help_text=_("Fractions kept for the next fee, by kind; performance apart.")
+    )
+    debts = models.JSONField(
+        default=list, blank=True, help_text=_("Fees that could not be collected, oldest first.")
+    )
+    shared = models.JSONField(
+        default=dict, blank=True, help_text=_("By kind: fees so far, and what each party has had of them.")
+    )
+    agents = models.JSONField(
+        default=list,
+        blank=True,
+        help_text=_("Public ids of the agents that introduced the owner when it joined, nearest first."),
+    )
     paid_in = AmountField(default=0)
     paid_out = AmountField(default=0)
     fees_paid = AmountField(default=0)
@@ -192,6 +227,9 @@ class UnitEntry(HistoryModel):
         DEPOSIT = "deposit", _("Deposit")
         WITHDRAWAL = "withdrawal", _("Withdrawal")
         CLOSE = "close", _("Close")
+        MANAGEMENT_FEE = "management_fee", _("Management fee")
+        SUBSCRIPTION_FEE = "subscription_fee", _("Subscription fee")
+        VOLUME_FEE = "volume_fee", _("Volume fee")
         PERFORMANCE_FEE = "performance_fee", _("Performance fee")
         EARLY_EXIT_FEE = "early_exit_fee", _("Early exit fee")
         WIPE_OUT = "wipe_out", _("Wiped out")

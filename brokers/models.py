@@ -53,7 +53,25 @@ class Broker(models.Model):
             "Money left in an account without units, up to this amount, goes to the rounding account."
         ),
     )
+
+    # The most an offer may charge, and who gets a share of it. Ceilings in money are `offers.FeeCeiling`.
     performance_fee_ceiling = models.DecimalField(max_digits=6, decimal_places=4, default="0.5000")
+    management_fee_ceiling = models.DecimalField(
+        max_digits=6, decimal_places=4, default="0.0500", help_text=_("Of the value, per year.")
+    )
+    entry_fee_ceiling = models.DecimalField(max_digits=6, decimal_places=4, default="0.1000")
+    early_exit_fee_ceiling = models.DecimalField(max_digits=6, decimal_places=4, default="0.2000")
+    fee_share_rate = models.DecimalField(
+        max_digits=12,
+        decimal_places=9,
+        default=0,
+        help_text=_("The broker's share of every fee, as new terms take it over."),
+    )
+    agent_share_rates = models.JSONField(
+        default=list,
+        blank=True,
+        help_text=_("Agents' shares of every fee by level, nearest first, as decimal strings."),
+    )
 
     objects: ClassVar[OwnBrokerManager] = OwnBrokerManager()
 

@@ -6,7 +6,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from brokers.fields import AmountField, PublicIdField, RateField, TenantForeignKey
+from brokers.fields import AmountField, PublicIdField, RateField, TenantForeignKey, whole_minor_units
 from brokers.tenancy import HistoryModel, TenantModel
 
 
@@ -90,6 +90,16 @@ class Terms(HistoryModel):
     amount_step = AmountField(null=True, blank=True)
     lock_in_days = models.PositiveSmallIntegerField(default=0)
     early_exit_rate = RateField(default=0)
+    management_rate = RateField(default=0, help_text=_("Of the value, per year of 365 days."))
+    entry_tiers = models.JSONField(
+        default=list, blank=True, help_text=_("Rates of each deposit, tiered by its amount; empty: none.")
+    )
+    subscription_amount = AmountField(default=0, help_text=_("Per trading interval."))
+    volume_amount_per_lot = AmountField(default=0, help_text=_("Per lot closed in the account."))
+    broker_share_rate = RateField(default=0, help_text=_("The broker's share of every fee."))
+    agent_share_rates = models.JSONField(
+        default=list, blank=True, help_text=_("Agents' shares of every fee by level, nearest first.")
+    )
     created_at = models.DateTimeField(default=timezone.now)
     created_by = TenantForeignKey("accounts.User", related_name="+", null=True, blank=True)
 
@@ -103,6 +113,26 @@ class Terms(HistoryModel):
     def __str__(self) -> str:
         # Without the offer: its key would tell how much all brokers together do, its name costs a query.
         return f"v{self.version}"
+
+
+class FeeCeiling(TenantModel):
+    """The most an offer may charge of the fees that are amounts of money, in one currency; empty: no
+    ceiling.
+    """
+
+    currency = models.CharField(max_length=12)
+    currency_digits = models.PositiveSmallIntegerField()
+    subscription_amount = AmountField(null=True, blank=True, help_text=_("Per trading interval."))
+    volume_amount_per_lot = AmountField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["broker", "currency"], name="offers_feeceiling_currency"),
+            whole_minor_units("offers_feeceiling_whole", "subscription_amount", "volume_amount_per_lot"),
+        ]
+
+    def __str__(self) -> str:
+        return self.currency
 
 
 def _new_token() -> str:

@@ -35,7 +35,7 @@ class Transfer(TenantModel):
         DEPOSIT = "deposit", _("Deposit")
         WITHDRAWAL = "withdrawal", _("Withdrawal")
         CLOSE = "close", _("Closing payment")
-        PERFORMANCE_FEE = "performance_fee", _("Performance fee")
+        FEE = "fee", _("Fee")
         ROUNDING = "rounding", _("Rounding exchange")
         SWEEP = "sweep", _("Sweep of a remainder")
 
@@ -51,6 +51,11 @@ class Transfer(TenantModel):
     purpose = models.CharField(max_length=20, choices=Purpose)
     subject = models.UUIDField(
         db_index=True, help_text=_("Public id of the request, rollover or account it serves.")
+    )
+    payee = models.UUIDField(
+        null=True,
+        blank=True,
+        help_text=_("Public id of whom a payment is owed to until it arrives: the payable account's subject."),
     )
     amount = AmountField()
     currency = models.CharField(max_length=12)

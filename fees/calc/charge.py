@@ -1,36 +1,40 @@
 """Charging: how an exact fee of any kind becomes money.
 
-What accrued and the fraction carried from before are added, rounded down to the minor unit and never exceed
-what is there to pay from; the rest is carried to the next fee of the kind. So rounding never costs the
-investor and small steps lose nothing.
+What accrued and the fraction carried from before are added and rounded down to the minor unit. What the
+investment cannot pay of that is not collected now: a debt of the fee's kind. The fraction below the minor
+unit is carried to the next fee of the kind. So rounding never costs the investor and small steps lose
+nothing.
 """
 
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
+from money.exact import ZERO, exact_difference
 from money.rounding import floor_money, rounded_carried
 
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """`amount` in whole minor units.
+    """`amount` is taken and `uncollected` is owed, both in whole minor units.
 
-    `unrounded` the exact fee with what was carried; `carried_next` their difference, 24 places.
+    `unrounded` the exact fee with what was carried; `carried_next` what is left of it, 24 places.
     """
 
     amount: Decimal
+    uncollected: Decimal
     unrounded: Fraction
     carried_next: Decimal
 
 
 def charge(*, fee: Fraction, carried: Decimal, available: Decimal, digits: int) -> Charge:
-    """Charge of `fee` (exact, not negative) on top of what was `carried`, from `available` money.
-
-    What `available` cannot meet stays in `carried_next`.
-    """
+    """Charge of `fee` (exact, not negative) on top of what was `carried`, from `available` money."""
     unrounded = fee + Fraction(carried)
-    amount = max(min(floor_money(unrounded, digits), available), Decimal(0))
+    due = max(floor_money(unrounded, digits), ZERO)
+    amount = max(min(due, available), ZERO)
     return Charge(
-        amount=amount, unrounded=unrounded, carried_next=rounded_carried(unrounded - Fraction(amount))
+        amount=amount,
+        uncollected=exact_difference(due, amount),
+        unrounded=unrounded,
+        carried_next=rounded_carried(unrounded - Fraction(due)),
     )

@@ -50,10 +50,12 @@ class Standing:
 class PerformanceFee:
     """`rate` and `unrounded` (with what was carried) are exact.
 
-    `profit` is above the mark, negative while a loss is carried forward.
+    `profit` is above the mark, negative while a loss is carried forward. `uncollected` is what the value
+    could not pay: a debt.
     """
 
     amount: Decimal
+    uncollected: Decimal
     unrounded: Fraction
     rate: Fraction
     profit: Decimal
@@ -173,6 +175,7 @@ def performance_fee(
     if profit <= 0:
         return PerformanceFee(
             amount=ZERO,
+            uncollected=ZERO,
             unrounded=Fraction(standing.carried),
             rate=rate,
             profit=profit,
@@ -185,6 +188,7 @@ def performance_fee(
     )
     return PerformanceFee(
         amount=charged.amount,
+        uncollected=charged.uncollected,
         unrounded=charged.unrounded,
         rate=rate,
         profit=profit,
@@ -392,6 +396,18 @@ def withdrawal_kind(
     return WithdrawalKind.CLOSE if closes_if_too_little_remains else WithdrawalKind.TOO_LITTLE_WOULD_REMAIN
 
 
+def exit_fee_on(net_amount: Decimal, early_exit_rate: Decimal, digits: int) -> Decimal:
+    """Early exit fee of a part from which its owner gets `net_amount`, rounded down; the rate is below 1."""
+    rate = Fraction(early_exit_rate)
+    return floor_money(Fraction(net_amount) * rate / (1 - rate), digits)
+
+
+def exact_fee_on_part(plan: Withdrawal, value: Decimal) -> Fraction:
+    """The part's performance fee before its rounding; `value` is what the part was taken from."""
+    after_fee = Fraction(plan.net) + Fraction(plan.exit_fee)
+    return after_fee * plan.unrounded / (Fraction(value) - plan.unrounded)
+
+
 def _crystallise_all(value: Decimal, standing: Standing, schedule: Schedule, digits: int) -> PerformanceFee:
     if schedule.basis is not Basis.FLAT:
         raise ValueError("only a flat schedule crystallises the whole on a withdrawal")
@@ -420,8 +436,7 @@ def _fees_on_part(
 
     `fee_on_whole` is below `value`.
     """
-    exit_rate = Fraction(early_exit_rate)
-    exit_fee = floor_money(Fraction(net_amount) * exit_rate / (1 - exit_rate), digits)
+    exit_fee = exit_fee_on(net_amount, early_exit_rate, digits)
     after_fee = Fraction(net_amount) + Fraction(exit_fee)
     return floor_money(after_fee * fee_on_whole / (Fraction(value) - fee_on_whole), digits), exit_fee
 

@@ -71,24 +71,7 @@ class Schedule:
         for index, tier in enumerate(self.tiers):
             if not (tier.rate.is_finite() and 0 <= tier.rate <= 1):
                 raise ScheduleInvalid("rate_out_of_range", index)
-        if self.tiers[0].lower_bound is not None:
-            raise ScheduleInvalid("first_tier_has_bound", 0)
-        self._validate_bounds(digits)
-
-    def _validate_bounds(self, digits: int | None) -> None:
-        places = YIELD_PLACES if self.basis is Basis.YIELD else digits
-        previous: Decimal | None = None
-        for index, tier in enumerate(self.tiers[1:], start=1):
-            bound = tier.lower_bound
-            if bound is None:
-                raise ScheduleInvalid("bound_missing", index)
-            if not (bound.is_finite() and bound >= 0):
-                raise ScheduleInvalid("bound_negative", index)
-            if previous is not None and bound <= previous:
-                raise ScheduleInvalid("bounds_not_rising", index)
-            if places is not None and not is_whole_minor_units(bound, places):
-                raise ScheduleInvalid("bound_too_precise", index)
-            previous = bound
+        validate_bounds(self.tiers, YIELD_PLACES if self.basis is Basis.YIELD else digits)
 
     @classmethod
     def flat(cls, rate: Decimal) -> "Schedule":
@@ -114,7 +97,7 @@ class Schedule:
         rows = document.get("tiers")
         if not isinstance(rows, Sequence) or isinstance(rows, str):
             raise ScheduleInvalid("tiers_not_a_list")
-        schedule = cls(basis, mode, tuple(_tier_from_json(row, index) for index, row in enumerate(rows)))
+        schedule = cls(basis, mode, tuple(tier_from_json(row, index) for index, row in enumerate(rows)))
         schedule.validate()
         return schedule
 
@@ -123,17 +106,41 @@ class Schedule:
         return {
             "basis": self.basis.value,
             "mode": self.mode.value,
-            "tiers": [
-                {
-                    "from": None if tier.lower_bound is None else format(tier.lower_bound, "f"),
-                    "rate": format(tier.rate, "f"),
-                }
-                for tier in self.tiers
-            ],
+            "tiers": [tier_to_json(tier) for tier in self.tiers],
         }
 
 
-def _tier_from_json(row: object, index: int) -> Tier:
+def validate_bounds(tiers: Sequence[Tier], places: int | None) -> None:
+    """Raises ScheduleInvalid unless the first tier has no bound and the others' rise, none negative.
+
+    `places`: decimals a bound may have, None where it is not known yet.
+    """
+    if tiers[0].lower_bound is not None:
+        raise ScheduleInvalid("first_tier_has_bound", 0)
+    previous: Decimal | None = None
+    for index, tier in enumerate(tiers[1:], start=1):
+        bound = tier.lower_bound
+        if bound is None:
+            raise ScheduleInvalid("bound_missing", index)
+        if not (bound.is_finite() and bound >= 0):
+            raise ScheduleInvalid("bound_negative", index)
+        if previous is not None and bound <= previous:
+            raise ScheduleInvalid("bounds_not_rising", index)
+        if places is not None and not is_whole_minor_units(bound, places):
+            raise ScheduleInvalid("bound_too_precise", index)
+        previous = bound
+
+
+def tier_to_json(tier: Tier) -> dict[str, str | None]:
+    """JSON-safe form, decimals as strings."""
+    return {
+        "from": None if tier.lower_bound is None else format(tier.lower_bound, "f"),
+        "rate": format(tier.rate, "f"),
+    }
+
+
+def tier_from_json(row: object, index: int) -> Tier:
+    """What `tier_to_json` wrote. Raises ScheduleInvalid: tier_not_an_object, not_a_decimal."""
     if not isinstance(row, Mapping):
         raise ScheduleInvalid("tier_not_an_object", index)
     bound = row.get("from")
@@ -159,10 +166,10 @@ FREE_OF_FEES = Schedule.flat(Decimal(0))
 """The schedule of the manager's own investment."""
 
 
-def tier_reached(schedule: Schedule, basis_value: Decimal) -> int:
-    """Index of the tier whose bound the basis has reached; 0 for a flat schedule."""
+def tier_reached(tiers: Sequence[Tier], basis_value: Decimal) -> int:
+    """Index of the last tier whose bound the basis has reached; 0 where there is one tier."""
     reached = 0
-    for index, tier in enumerate(schedule.tiers[1:], start=1):
+    for index, tier in enumerate(tiers[1:], start=1):
         if tier.lower_bound is not None and tier.lower_bound <= basis_value:
             reached = index
     return reached
@@ -175,7 +182,7 @@ def rate_for(schedule: Schedule, basis_value: Decimal) -> Fraction:
     currency; not looked at for a flat schedule. Marginal at or below 0 is the first rate.
     """
     if schedule.mode is Mode.WHOLE or schedule.basis is Basis.FLAT:
-        return Fraction(schedule.tiers[tier_reached(schedule, basis_value)].rate)
+        return Fraction(schedule.tiers[tier_reached(schedule.tiers, basis_value)].rate)
     if basis_value <= 0:
         return Fraction(schedule.tiers[0].rate)
     basis = Fraction(basis_value)

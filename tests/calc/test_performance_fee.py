@@ -127,7 +127,8 @@ def test_performance_fee_lower_basis_floating_profit_waits_and_floating_loss_cou
 
 def test_performance_fee_lower_basis_never_takes_the_mark_below_zero() -> None:
     fee = performance_fee(**inputs("10.00", "0.50", "5"), profit_value=Decimal("1.00"))
-    assert (fee.amount, fee.high_water_mark_next, fee.carried_next) == (Decimal(1), ZERO, Decimal("4.1"))
+    assert (fee.amount, fee.high_water_mark_next) == (Decimal(1), ZERO)
+    assert (fee.uncollected, fee.carried_next) == (Decimal("4.1"), ZERO)
 
 
 def test_performance_fee_managers_own_investment_pays_nothing() -> None:
@@ -135,9 +136,10 @@ def test_performance_fee_managers_own_investment_pays_nothing() -> None:
     assert (fee.amount, fee.carried_next) == (ZERO, ZERO)
 
 
-def test_charge_never_exceeds_what_is_available_the_rest_stays_due() -> None:
-    charged = charge(fee=Fraction(5), carried=Decimal("0.5"), available=Decimal("3.00"), digits=2)
-    assert (charged.amount, charged.carried_next) == (Decimal("3.00"), Decimal("2.5"))
+def test_charge_never_exceeds_what_is_available_the_rest_is_owed() -> None:
+    charged = charge(fee=Fraction(5), carried=Decimal("0.504"), available=Decimal("3.00"), digits=2)
+    assert (charged.amount, charged.uncollected) == (Decimal("3.00"), Decimal("2.50"))
+    assert charged.carried_next == Decimal("0.004")
 
 
 def test_net_worth_basis_dust_of_units_does_not_decide_over_a_tier() -> None:

@@ -110,7 +110,7 @@ def test_tier_lower_bound_is_inclusive(document: dict[str, Any], basis_value: st
 
 def test_flat_schedule_looks_at_no_basis() -> None:
     assert rate_for(Schedule.flat(Decimal("0.3")), Decimal(-5)) == Fraction("0.3")
-    assert tier_reached(Schedule.flat(Decimal("0.3")), Decimal(10**9)) == 0
+    assert tier_reached(Schedule.flat(Decimal("0.3")).tiers, Decimal(10**9)) == 0
 
 
 @given(st.integers(1, 3000).map(lambda permille: Decimal(permille) / 1000))
