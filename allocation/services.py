@@ -4,15 +4,18 @@ Everything a rollover does to the units of an account is collected in a `UnitBoo
 number of statements, however many investments it touches.
 """
 
+import json
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
+from fractions import Fraction
 
 from django.db import connection, transaction
 
 from accounts.models import PammAccount
+from allocation.calc.accumulators import lots_per_unit_after, value_days_after
 from allocation.calc.price import Price, price_of
 from allocation.calc.units import (
     RoundingExchange,
@@ -25,7 +28,8 @@ from allocation.errors import BookOutsideTransaction, MoreUnitsThanHeld
 from allocation.models import Interval, Investment, PricePoint, UnitEntry
 from brokers.scope import current_broker_id
 from fees.calc.intervals import TradingInterval, advance, ends_at
-from money.exact import ZERO, exact_sum
+from money.exact import ZERO, exact_difference, exact_sum
+from money.rounding import rounded_accumulator
 from offers.models import Terms
 
 
@@ -33,6 +37,8 @@ from offers.models import Terms
 class Snapshot:
     """What the trading server said of one account at one instant, and what was under way (amounts in its
     currency).
+
+    `trading_result` and `closed_lots` are those of the deals counted since the last snapshot.
     """
 
     at: datetime
@@ -45,6 +51,7 @@ class Snapshot:
     incoming: Decimal
     trading_result: Decimal
     has_open_positions: bool
+    closed_lots: Decimal = ZERO
 
     @property
     def pool_equity(self) -> Decimal:
@@ -72,7 +79,9 @@ def record_price_point(account: PammAccount, snapshot: Snapshot, *, moves_money:
 
 def next_price_point(account: PammAccount, snapshot: Snapshot, *, moves_money: bool) -> PricePoint:
     """The account's next price point, not stored; the account's counters move on."""
-    price = price_of(snapshot.pool_equity, account.units, last_price(account))
+    before = last_price(account)
+    price = price_of(snapshot.pool_equity, account.units, before)
+    since = account.last_priced_at or snapshot.at
     account.sequence += 1
     account.flow_sequence += moves_money
     return PricePoint(
@@ -94,6 +103,9 @@ def next_price_point(account: PammAccount, snapshot: Snapshot, *, moves_money: b
         price_equity=price.equity,
         price_units=price.units,
         price=price.rounded(),
+        closed_lots=snapshot.closed_lots,
+        value_days=value_days_after(account.last_value_days, before, since, snapshot.at),
+        lots_per_unit=lots_per_unit_after(account.last_lots_per_unit, snapshot.closed_lots, account.units),
         currency_digits=account.currency_digits,
     )
 
@@ -127,12 +139,17 @@ class UnitBook:
     def digits(self) -> int:
         return self.account.currency_digits
 
-    def issue(self, investment: Investment, amount: Decimal, *, source: uuid.UUID) -> UnitEntry:
-        """Units for a deposit. Raises `PriceIsZero`."""
-        issued = units_for_deposit(amount, self.price)
-        entry = self._enter(investment, UnitEntry.Kind.DEPOSIT, issued, amount, source)
+    def issue(
+        self, investment: Investment, amount: Decimal, *, source: uuid.UUID, fee: Decimal = ZERO
+    ) -> UnitEntry:
+        """Units for a deposit, less the entry `fee` that is taken out of it first. Raises `PriceIsZero`."""
+        kept = exact_difference(amount, fee)
+        issued = units_for_deposit(kept, self.price)
+        entry = self._enter(investment, UnitEntry.Kind.DEPOSIT, issued, kept, source)
         investment.paid_in = exact_sum((investment.paid_in, amount))
+        investment.fees_paid = exact_sum((investment.fees_paid, fee))
         self.paid_in = exact_sum((self.paid_in, amount))
+        self.paid_out = exact_sum((self.paid_out, fee))
         if investment.state == Investment.State.PENDING:
             investment.state = Investment.State.ACTIVE
             investment.joined = self.point
@@ -179,10 +196,22 @@ class UnitBook:
         investment.performance_carried = ZERO
         investment.accepted_terms = None
         investment.terms_accepted_at = None
+        for column, empty in _WITHOUT_ACCRUALS.items():
+            setattr(investment, column, empty)
+        investment.carried = {}
+        investment.debts = []
         return entry
 
+    def restart_accruals(self, investment: Investment) -> None:
+        """What accrues with time and volume begins again at this rollover: all of it has been charged."""
+        investment.value_days_put_aside = investment.lots_put_aside = ZERO
+        investment.value_days_checkpoint = self.point.value_days
+        investment.lots_checkpoint = self.point.lots_per_unit
+        _restart_subscription(investment, self.point)
+        self.touch(investment)
+
     def touch(self, investment: Investment) -> None:
-        """Store the investment's mark and carried fraction though its units did not change."""
+        """Store the investment's mark, fractions and debts though its units did not change."""
         self.touched[investment.pk] = investment
 
     @property
@@ -205,6 +234,8 @@ class UnitBook:
         self.account.last_equity = self.equity_after
         self.account.last_price_equity = self.point.price_equity
         self.account.last_price_units = self.point.price_units
+        self.account.last_value_days = self.point.value_days
+        self.account.last_lots_per_unit = self.point.lots_per_unit
 
     def _exchange(self, worth: Decimal, units: Decimal) -> RoundingExchange:
         return rounding_exchange(
@@ -227,6 +258,7 @@ class UnitBook:
             raise MoreUnitsThanHeld(str(investment.public_id))
         if units < 0 and investment.interval is not None:
             _note_lowest(investment, exact_sum((investment.units, units)))
+        self._put_aside(investment)
         investment.units = exact_sum((investment.units, units))
         self.units = exact_sum((self.units, units))
         entry = UnitEntry(
@@ -243,12 +275,89 @@ class UnitBook:
         self.touch(investment)
         return entry
 
+    def _put_aside(self, investment: Investment) -> None:
+        """Keep what the units held so far have accrued: from here on there are more or fewer of them."""
+        if investment.terms_id is None:
+            return
+        value_days, lots_per_unit = self.point.value_days, self.point.lots_per_unit
+        investment.value_days_put_aside = rounded_accumulator(accrued_value_days(investment, value_days))
+        investment.value_days_checkpoint = value_days
+        investment.lots_put_aside = rounded_accumulator(accrued_lots(investment, lots_per_unit))
+        investment.lots_checkpoint = lots_per_unit
+
     def _record_paid(self, investment: Investment, kind: UnitEntry.Kind, amount: Decimal) -> None:
         self.paid_out = exact_sum((self.paid_out, amount))
         if kind in (UnitEntry.Kind.WITHDRAWAL, UnitEntry.Kind.CLOSE):
             investment.paid_out = exact_sum((investment.paid_out, amount))
         else:
             investment.fees_paid = exact_sum((investment.fees_paid, amount))
+
+
+_WITHOUT_ACCRUALS: dict[str, Decimal | int] = {
+    "value_days_put_aside": ZERO,
+    "value_days_checkpoint": ZERO,
+    "lots_put_aside": ZERO,
+    "lots_checkpoint": ZERO,
+    "subscription_checkpoint": ZERO,
+    "subscription_number": 0,
+}
+"""The accruals of an investment that has ended."""
+
+
+def accrued_value_days(investment: Investment, value_days: Decimal) -> Fraction:
+    """Money times days since the last management fee, where the account's sum stands at `value_days`."""
+    return _accrued(
+        investment.value_days_put_aside, investment.units, value_days, investment.value_days_checkpoint
+    )
+
+
+def accrued_lots(investment: Investment, lots_per_unit: Decimal) -> Fraction:
+    """Lots closed since the last volume fee, where the account's sum stands at `lots_per_unit`."""
+    return _accrued(investment.lots_put_aside, investment.units, lots_per_unit, investment.lots_checkpoint)
+
+
+def _accrued(put_aside: Decimal, units: Decimal, total: Decimal, checkpoint: Decimal) -> Fraction:
+    return Fraction(put_aside) + Fraction(units) * (Fraction(total) - Fraction(checkpoint))
+
+
+def interval_progress(interval: Interval, at: datetime, flow_sequence: int) -> Fraction:
+    """How much of the interval has passed, from 0 to 1: time to the microsecond, or rollovers that moved
+    money.
+
+    `flow_sequence` is that of the rollover at `at`. Reads the interval's `opening`.
+    """
+    if interval.ends_at is not None:
+        microsecond = timedelta(microseconds=1)
+        passed = (at - interval.starts_at) // microsecond
+        whole = (interval.ends_at - interval.starts_at) // microsecond
+    else:
+        begun = interval.opening.flow_sequence
+        passed, whole = flow_sequence - begun, (interval.ends_after_sequence or 0) - begun
+    return min(max(Fraction(passed, whole), Fraction(0)), Fraction(1))
+
+
+def unpaid_interval_part(investment: Investment, at: datetime, flow_sequence: int) -> Fraction:
+    """The part of its present interval, from 0 to 1, that has passed and that no subscription fee was charged
+    for.
+    """
+    interval = investment.interval
+    if interval is None:
+        return Fraction(0)
+    progress = interval_progress(interval, at, flow_sequence)
+    if investment.subscription_number != interval.number:
+        return progress
+    # The checkpoint is rounded at its last place and may lie that much above.
+    return max(progress - Fraction(investment.subscription_checkpoint), Fraction(0))
+
+
+def _restart_subscription(investment: Investment, point: PricePoint) -> None:
+    """What has passed of its interval is paid for, or was before it joined."""
+    interval = investment.interval
+    if interval is None:
+        return
+    progress = interval_progress(interval, point.priced_at, point.flow_sequence)
+    investment.subscription_checkpoint = rounded_accumulator(progress)
+    investment.subscription_number = interval.number
 
 
 def lock_in_ends_at(investment: Investment) -> datetime | None:
@@ -283,12 +392,12 @@ def note_units_before_deposit(investment: Investment) -> None:
 
 def join_interval(investment: Investment, point: PricePoint, zone: tzinfo) -> None:
     """Put an investment that has just joined into the interval of its terms; one row serves all with the same
-    start.
+    start. Of an interval under way it pays the subscription only for the rest.
     """
     terms = investment.terms
     if terms is None:
         return
-    existing = Interval.objects.filter(account_id=point.account_id, terms=terms)
+    existing = Interval.objects.filter(account_id=point.account_id, terms=terms).select_related("opening")
     interval = (
         existing.first() if _is_on_calendar(terms) else existing.filter(anchor_at=point.priced_at).first()
     )
@@ -296,6 +405,7 @@ def join_interval(investment: Investment, point: PricePoint, zone: tzinfo) -> No
         interval = _first_interval(terms, point, zone)
         interval.save()
     _enter_interval(investment, interval)
+    _restart_subscription(investment, point)
 
 
 def begin_accepted_terms(
@@ -304,8 +414,9 @@ def begin_accepted_terms(
     """Put those whose owners have accepted newer terms under them, from this rollover on; returns them.
 
     For investments whose interval has just ended and was charged under the old terms; `begun` are the
-    account's intervals that begin at this rollover. Mark and carried fraction stay. Two statements, however
-    many investments and versions; none where nobody has accepted anything.
+    account's intervals that begin at this rollover. Mark, carried fractions and debts stay; what accrues
+    begins again, and so do the running sums of the shares where the newer terms share differently. Two
+    statements, however many investments and versions; none where nobody has accepted anything.
     """
     accepting = [investment for investment in investments if investment.accepted_terms_id is not None]
     if not accepting:
@@ -322,11 +433,13 @@ def begin_accepted_terms(
         intervals[interval.terms_id] = interval
     for investment in accepting:
         terms = versions[investment.accepted_terms_id]
+        if investment.terms is None or _shares(investment.terms) != _shares(terms):
+            investment.shared = {}
         investment.terms = terms
         investment.accepted_terms = None
         investment.terms_accepted_at = None
         _enter_interval(investment, intervals[terms.pk])
-        book.touch(investment)
+        book.restart_accruals(investment)
     return accepting
 
 
@@ -366,6 +479,11 @@ def _is_on_calendar(terms: Terms) -> bool:
     return terms.interval_anchor == Terms.IntervalAnchor.CALENDAR and terms.interval_unit != "rollovers"
 
 
+def _shares(terms: Terms) -> tuple[Decimal, ...]:
+    """Rates of the broker and of each level of agents."""
+    return (terms.broker_share_rate, *(Decimal(rate) for rate in terms.agent_share_rates))
+
+
 def _enter_interval(investment: Investment, interval: Interval) -> None:
     investment.interval = interval
     investment.lowest_units = investment.units
@@ -378,7 +496,7 @@ def trading_interval(terms: Terms) -> TradingInterval:
 
 def cancel_series(account: PammAccount, point: PricePoint) -> int:
     """A wiped-out pool: redeem every unit for nothing and end every investment. Returns how many there
-    were.
+    were. The account's own figures change in memory.
     """
     _require_transaction()
     with connection.cursor() as cursor:
@@ -400,9 +518,14 @@ def cancel_series(account: PammAccount, point: PricePoint) -> int:
         performance_carried=0,
         accepted_terms=None,
         terms_accepted_at=None,
+        carried={},
+        debts=[],
+        **_WITHOUT_ACCRUALS,
     )
     account.units = ZERO
     account.rounding_carried = ZERO
+    account.last_value_days = ZERO
+    account.last_lots_per_unit = ZERO
     return cancelled
 
 
@@ -414,6 +537,16 @@ def _update_investments(investments: Iterable[Investment]) -> None:
         ("units", "numeric"),
         ("high_water_mark", "numeric"),
         ("performance_carried", "numeric"),
+        ("value_days_put_aside", "numeric"),
+        ("value_days_checkpoint", "numeric"),
+        ("lots_put_aside", "numeric"),
+        ("lots_checkpoint", "numeric"),
+        ("subscription_checkpoint", "numeric"),
+        ("subscription_number", "integer"),
+        ("carried", "jsonb"),
+        ("debts", "jsonb"),
+        ("shared", "jsonb"),
+        ("agents", "jsonb"),
         ("lowest_units", "numeric"),
         ("lowest_units_number", "integer"),
         ("paid_in", "numeric"),
@@ -432,7 +565,11 @@ def _update_investments(investments: Iterable[Investment]) -> None:
     names = ", ".join(name for name, _ in columns)
     arrays = ", ".join(f"%s::{kind}[]" for _, kind in columns)
     assignments = ", ".join(f"{name} = v.{name}" for name, _ in columns)
-    values = [[getattr(row, name) for row in rows] for name, _ in columns]
+    # psycopg2 would take a column of lists for an array with more dimensions.
+    values = [
+        [json.dumps(getattr(row, name)) if kind == "jsonb" else getattr(row, name) for row in rows]
+        for name, kind in columns
+    ]
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE allocation_investment i SET {assignments}"  # noqa: S608

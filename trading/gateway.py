@@ -85,6 +85,9 @@ class Side(Enum):
     SELL = "sell"
 
 
+CANCELED_ACTIONS = frozenset({DealAction.BUY_CANCELED, DealAction.SELL_CANCELED})
+TRADE_ACTIONS = frozenset({DealAction.BUY, DealAction.SELL}) | CANCELED_ACTIONS
+
 FLOW_ACTIONS = frozenset(
     {DealAction.BALANCE, DealAction.CREDIT, DealAction.CHARGE, DealAction.CORRECTION, DealAction.BONUS}
 )
@@ -246,6 +249,19 @@ class Deal:
         the credit only.
         """
         return Decimal(0) if self.is_flow else self.balance_change
+
+    @property
+    def closed_lots(self) -> Decimal:
+        """Lots of open positions that the deal closed; negative for a cancelled deal, which takes them back.
+
+        Of a reversal only what the server names as closed: the rest opened a new position.
+        """
+        if self.action not in TRADE_ACTIONS or self.entry == DealEntry.IN:
+            return Decimal(0)
+        closed = self.volume_closed
+        if not closed and self.entry != DealEntry.IN_OUT:
+            closed = self.volume
+        return -closed if self.action in CANCELED_ACTIONS else closed
 
 
 @dataclass(frozen=True, slots=True)

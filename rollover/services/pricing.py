@@ -63,9 +63,8 @@ def price_account(rollover: Rollover, reading: Reading, holder: uuid.UUID, broke
         lines = result_lines(account, point, exact_difference(snapshot.floating, floating_before))
         transfers: list[TransferDraft] = []
         if condition is PoolCondition.WIPED_OUT:
-            _wipe_out(account, point)
-            book = UnitBook(account, point)
             book.write()
+            _wipe_out(account, point)
         elif moves_money:
             execution.run()
             transfers = rollover_transfers(account, execution, broker)
@@ -244,4 +243,5 @@ def _wipe_out(account: PammAccount, point: PricePoint) -> None:
         if collection is not None and collection.state == Transfer.State.IN_TRANSIT:
             returns.append((collection, Endpoint(personal.login, Side.PERSONAL, personal.public_id)))
     release_transfers(returns)
+    account.save()
     record_event("account.wiped_out", subject=account.public_id, investments=cancelled)

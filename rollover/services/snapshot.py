@@ -177,7 +177,9 @@ def _judge(
         )
     return Reading(
         account.pk,
-        snapshot=_snapshot(at, state, positions, books, outcome),
+        snapshot=_snapshot(
+            at, state, positions, books, outcome, exact_sum(deal.closed_lots for deal in counted)
+        ),
         deals=tuple(counted),
         legs=tuple(legs),
         ours=frozenset(ours),
@@ -192,6 +194,7 @@ def _snapshot(
     positions: tuple[Position, ...],
     books: "_Books",
     outcome: BalanceMatched,
+    closed_lots: Decimal,
 ) -> Snapshot:
     owed, incoming = books.under_way.get(state.login, (Decimal(0), Decimal(0)))
     return Snapshot(
@@ -205,6 +208,7 @@ def _snapshot(
         incoming=incoming,
         trading_result=outcome.result,
         has_open_positions=bool(positions),
+        closed_lots=closed_lots,
     )
 
 
