@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from offers.models import Offer, Terms
-from offers.queries import terms_in_words
+from offers.words import terms_in_words
 from pamm_platform.admin_pages import (
     AccountFilter,
     ReadOnlyAdmin,

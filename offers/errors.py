@@ -52,13 +52,13 @@ class TermsChangedMeanwhile(Refusal):
 
 
 class TiersInvalid(Refusal):
-    """A schedule that cannot be offered: `reason` is the code of `ScheduleInvalid`, `tier` counts from 1."""
+    """Tiers that cannot be offered: `reason` is the code of `ScheduleInvalid`, `tier` counts from 1."""
 
     code = "tiers_invalid"
     message = "{explanation}"
 
-    def __init__(self, *, reason: str, tier: int | None) -> None:
-        super().__init__(field="schedule", reason=reason, tier=tier, explanation=tiers_fault(reason, tier))
+    def __init__(self, *, field: str, reason: str, tier: int | None) -> None:
+        super().__init__(field=field, reason=reason, tier=tier, explanation=tiers_fault(reason, tier))
 
 
 _TIER_FAULTS: dict[str, Promise] = {
@@ -67,7 +67,8 @@ _TIER_FAULTS: dict[str, Promise] = {
     "flat_has_several_tiers": _(
         "A flat fee has one rate: remove the other tiers or choose what they depend on."
     ),
-    "rate_out_of_range": _("Tier {tier}: the rate must be between 0 % and 100 %."),
+    "rate_out_of_range": _("Tier {tier}: the rate must lie between 0 % and 100 %."),
+    "rates_rising": _("Tier {tier}: a larger deposit may not pay a higher rate."),
     "first_tier_has_bound": _("Tier 1 begins at the bottom and has no lower bound."),
     "bound_missing": _("Tier {tier}: say from where it applies."),
     "bound_negative": _("Tier {tier}: the bound may not be negative."),
@@ -89,10 +90,32 @@ def tiers_fault(reason: str, tier: int | None) -> str:
 
 class PerformanceFeeCeilingExceeded(Refusal):
     code = "performance_fee_ceiling_exceeded"
-    message = _("Tier {tier}: the broker allows a performance fee of at most {ceiling_percent} %.")
+    message = _("Tier {tier}: the broker allows a performance fee of at most {ceiling}.")
 
-    def __init__(self, *, tier: int, ceiling_percent: str) -> None:
-        super().__init__(field="schedule", tier=tier, ceiling_percent=ceiling_percent)
+
+class ManagementFeeCeilingExceeded(Refusal):
+    code = "management_fee_ceiling_exceeded"
+    message = _("The broker allows a management fee of at most {ceiling} per year.")
+
+
+class EntryFeeCeilingExceeded(Refusal):
+    code = "entry_fee_ceiling_exceeded"
+    message = _("Tier {tier}: the broker allows an entry fee of at most {ceiling}.")
+
+
+class SubscriptionFeeCeilingExceeded(Refusal):
+    code = "subscription_fee_ceiling_exceeded"
+    message = _("The broker allows a subscription fee of at most {ceiling} per trading interval.")
+
+
+class VolumeFeeCeilingExceeded(Refusal):
+    code = "volume_fee_ceiling_exceeded"
+    message = _("The broker allows a volume fee of at most {ceiling} per lot.")
+
+
+class EarlyExitFeeCeilingExceeded(Refusal):
+    code = "early_exit_fee_ceiling_exceeded"
+    message = _("The broker allows an early exit fee of at most {ceiling}.")
 
 
 class PerformanceFeeNotStated(Refusal):
@@ -112,6 +135,33 @@ class WholeNeedsFlatFee(Refusal):
     message = _("Only a flat performance fee can be charged on the whole investment at a withdrawal.")
 
 
+class ManagementRateInvalid(Refusal):
+    code = "management_rate_invalid"
+    message = _("The management fee must be between 0 % and 100 % per year, with at most 7 decimals.")
+
+
+class ShareRateInvalid(Refusal):
+    code = "share_rate_invalid"
+    message = _("A share must be between 0 % and 100 %, with at most 7 decimals.")
+
+
+class TooManyAgentLevels(Refusal):
+    code = "too_many_agent_levels"
+    message = _("Agents share on at most {most} levels.")
+
+
+class SharesExceedTheFee(Refusal):
+    code = "shares_exceed_the_fee"
+    message = _("The broker and its agents together cannot receive more than the whole fee.")
+
+
+class SharesAreTheBrokers(Refusal):
+    """What broker and agents receive is agreed with the broker, not written by a manager."""
+
+    code = "shares_are_the_brokers"
+    message = _("Only the broker's administrator changes what broker and agents receive of a fee.")
+
+
 class AmountInvalid(Refusal):
     """An amount that is no amount of the account's currency."""
 
@@ -122,6 +172,11 @@ class AmountInvalid(Refusal):
 class AmountNotPositive(AmountInvalid):
     code = "amount_not_positive"
     message = _("The amount must be above 0.")
+
+
+class AmountNegative(AmountInvalid):
+    code = "amount_negative"
+    message = _("The amount cannot be below 0.")
 
 
 class AmountTooPrecise(AmountInvalid):
@@ -156,7 +211,7 @@ class LockInInvalid(Refusal):
 
 class EarlyExitRateInvalid(Refusal):
     code = "early_exit_rate_invalid"
-    message = _("The early exit fee must be at least 0 % and below 100 %.")
+    message = _("The early exit fee must be at least 0 % and below 100 %, with at most 7 decimals.")
 
 
 class EarlyExitWithoutLockIn(Refusal):

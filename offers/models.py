@@ -120,6 +120,7 @@ class FeeCeiling(TenantModel):
     ceiling.
     """
 
+    public_id = PublicIdField()
     currency = models.CharField(max_length=12)
     currency_digits = models.PositiveSmallIntegerField()
     subscription_amount = AmountField(null=True, blank=True, help_text=_("Per trading interval."))
@@ -128,6 +129,7 @@ class FeeCeiling(TenantModel):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["broker", "currency"], name="offers_feeceiling_currency"),
+            models.UniqueConstraint(fields=["broker", "public_id"], name="offers_feeceiling_public"),
             whole_minor_units("offers_feeceiling_whole", "subscription_amount", "volume_amount_per_lot"),
         ]
 

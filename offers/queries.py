@@ -1,20 +1,18 @@
-"""Reads of offers: which are open to whom, their current terms, and what terms say in plain words."""
+"""Reads of offers: which are open to whom, their current terms, and what these say to the calculation."""
 
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 
 from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 from django.utils import timezone
-from django.utils.formats import number_format
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from accounts.models import STAFF_ROLES, PammAccount, Role, User
 from accounts.queries import has_role
 from brokers.errors import NotFound
-from fees.calc.schedule import Basis, Mode, Schedule
+from fees.calc.schedule import Schedule
+from fees.calc.shares import Shares
+from fees.calc.terms import EntryFee, FeeTerms
 from offers.errors import JoinLinkExpired, JoinLinkUsed
 from offers.models import JoinLink, Offer, Terms
 
@@ -117,158 +115,27 @@ def schedule_of(terms: Terms) -> Schedule:
     return Schedule.from_json(terms.performance_schedule)
 
 
-def terms_in_words(terms: Terms) -> list[str]:
-    """What the terms mean for an investor: one sentence each, in the active language.
-
-    Reads `terms.offer.account` for the currency; the terms need not be saved.
-    """
-    return [sentence for subject in terms_by_subject(terms) for sentence in subject.sentences]
+def entry_fee_of(terms: Terms) -> EntryFee:
+    return EntryFee.from_json(terms.entry_tiers)
 
 
-@dataclass(frozen=True, slots=True)
-class SubjectInWords:
-    """What terms say about one subject, sentence by sentence."""
-
-    title: str
-    sentences: list[str]
+def shares_of(terms: Terms) -> Shares:
+    return Shares(terms.broker_share_rate, tuple(Decimal(rate) for rate in terms.agent_share_rates))
 
 
-def terms_by_subject(terms: Terms) -> list[SubjectInWords]:
-    """The sentences of `terms_in_words` by what they are about: the same subjects, in one order, for any
-    terms.
-    """
-    account = terms.offer.account
-    return [
-        SubjectInWords(_("Performance fee"), _fee_in_words(schedule_of(terms), account)),
-        SubjectInWords(_("Trading interval"), _crystallisation_in_words(terms)),
-        SubjectInWords(_("Amounts"), _amounts_in_words(terms, account)),
-        SubjectInWords(_("Lock-in"), _lock_in_in_words(terms)),
-    ]
-
-
-def interval_in_words(terms: Terms) -> str:
-    """The length of the trading interval: '1 month', '2 weeks'."""
-    count = terms.interval_count
-    match terms.interval_unit:
-        case Terms.IntervalUnit.ROLLOVERS:
-            return ngettext("{count} rollover", "{count} rollovers", count).format(count=count)
-        case Terms.IntervalUnit.DAYS:
-            return ngettext("{count} day", "{count} days", count).format(count=count)
-        case Terms.IntervalUnit.WEEKS:
-            return ngettext("{count} week", "{count} weeks", count).format(count=count)
-        case _:
-            return ngettext("{count} month", "{count} months", count).format(count=count)
-
-
-def _fee_in_words(schedule: Schedule, account: PammAccount) -> list[str]:
-    if all(tier.rate == 0 for tier in schedule.tiers):
-        return [_("There is no performance fee.")]
-    if schedule.basis is Basis.FLAT:
-        rate = percent_in_words(schedule.tiers[0].rate)
-        return [_("The performance fee is {rate} of new profit.").format(rate=rate), _carried_forward()]
-    if schedule.basis is Basis.YIELD:
-        lead = _("The performance fee depends on the return of the trading interval: {tiers}.")
-    else:
-        lead = _("The performance fee depends on what the investment is worth: {tiers}.")
-    if schedule.mode is Mode.WHOLE:
-        mode = _("The rate that is reached applies to the whole profit.")
-    else:
-        mode = _("Each rate applies to its own band only; the profit is charged at their average.")
-    return [lead.format(tiers=_tiers_in_words(schedule, account)), mode, _carried_forward()]
-
-
-def _carried_forward() -> str:
-    return _(
-        "Losses are carried forward: no fee before the investment is worth more than after its last fee."
+def fee_terms_of(terms: Terms) -> FeeTerms:
+    """Everything the terms say about fees, as the calculation takes it. They need not be saved."""
+    return FeeTerms(
+        schedule=schedule_of(terms),
+        lower_profit=terms.profit_basis == Terms.ProfitBasis.LOWER,
+        crystallises_whole=terms.on_withdrawal == Terms.OnWithdrawal.WHOLE,
+        management_rate=terms.management_rate,
+        entry=entry_fee_of(terms),
+        subscription_amount=terms.subscription_amount,
+        volume_amount_per_lot=terms.volume_amount_per_lot,
+        early_exit_rate=terms.early_exit_rate,
+        shares=shares_of(terms),
     )
-
-
-def _tiers_in_words(schedule: Schedule, account: PammAccount) -> str:
-    def bound_in_words(bound: Decimal) -> str:
-        return percent_in_words(bound) if schedule.basis is Basis.YIELD else amount_in_words(bound, account)
-
-    first, *others = schedule.tiers
-    if not others:
-        return _("{rate} throughout").format(rate=percent_in_words(first.rate))
-    lowest = _("{rate} below {bound}").format(
-        bound=bound_in_words(others[0].lower_bound or Decimal(0)), rate=percent_in_words(first.rate)
-    )
-    rest = [
-        _("{rate} from {bound}").format(
-            bound=bound_in_words(tier.lower_bound or Decimal(0)), rate=percent_in_words(tier.rate)
-        )
-        for tier in others
-    ]
-    return ", ".join([lowest, *rest])
-
-
-def _crystallisation_in_words(terms: Terms) -> list[str]:
-    if terms.interval_unit == Terms.IntervalUnit.ROLLOVERS:
-        lasts = _("A trading interval lasts {length}; fees are charged at its end.")
-    elif terms.interval_anchor == Terms.IntervalAnchor.CALENDAR:
-        lasts = _("A trading interval lasts {length}, counted on the calendar; fees are charged at its end.")
-    else:
-        lasts = _(
-            "A trading interval lasts {length}, counted from your joining; fees are charged at its end."
-        )
-    words = [lasts.format(length=interval_in_words(terms))]
-    if terms.profit_basis == Terms.ProfitBasis.LOWER:
-        words.append(_("Profit of open positions waits until they are closed; their losses count at once."))
-    if terms.on_withdrawal == Terms.OnWithdrawal.WHOLE:
-        words.append(_("A withdrawal charges the fee on the whole investment."))
-    else:
-        words.append(_("A withdrawal charges the fee on the part that is withdrawn."))
-    return words
-
-
-def _amounts_in_words(terms: Terms, account: PammAccount) -> list[str]:
-    words = [
-        _("The first deposit is at least {first}, each further one at least {further}.").format(
-            first=amount_in_words(terms.minimum_first, account),
-            further=amount_in_words(terms.minimum_further, account),
-        ),
-        _("A withdrawal that would leave less than {remaining} has to close the investment.").format(
-            remaining=amount_in_words(terms.minimum_remaining, account)
-        ),
-    ]
-    if terms.amount_step is not None:
-        words.append(
-            _("Deposits go in steps of {step}.").format(step=amount_in_words(terms.amount_step, account))
-        )
-    return words
-
-
-def _lock_in_in_words(terms: Terms) -> list[str]:
-    days = terms.lock_in_days
-    if days == 0:
-        return [_("There is no lock-in: money can be withdrawn at any rollover.")]
-    if terms.early_exit_rate == 0:
-        return [
-            ngettext(
-                "Nothing can be withdrawn during the first day.",
-                "Nothing can be withdrawn during the first {days} days.",
-                days,
-            ).format(days=days)
-        ]
-    return [
-        ngettext(
-            "Withdrawing during the first day costs {rate} of what is withdrawn.",
-            "Withdrawing during the first {days} days costs {rate} of what is withdrawn.",
-            days,
-        ).format(days=days, rate=percent_in_words(terms.early_exit_rate))
-    ]
-
-
-def percent_in_words(rate: Decimal) -> str:
-    """A fraction as a percentage without superfluous zeros: 0.125 is '12.5 %'. Stays on one line."""
-    return f"{number_format(format((rate * 100).normalize(), 'f'))}\N{NARROW NO-BREAK SPACE}%"
-
-
-def amount_in_words(amount: Decimal, account: PammAccount) -> str:
-    """An amount with its currency; cents only where there are any."""
-    digits = 0 if amount == amount.to_integral_value() else account.currency_digits
-    figure = number_format(amount, decimal_pos=digits, force_grouping=True)
-    return f"{figure}\N{NO-BREAK SPACE}{account.currency}"
 
 
 def _is_public(offer: Offer) -> bool:

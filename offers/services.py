@@ -4,7 +4,6 @@ Everything here is for the account's manager or the broker's administrator; anyb
 Terms are append-only: revising adds a version, and investments keep the one they joined under.
 """
 
-from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 
@@ -13,92 +12,28 @@ from django.utils import timezone
 
 from accounts.models import PammAccount, User
 from brokers.errors import NotAllowed
-from brokers.models import Broker
-from fees.calc.schedule import Basis, Schedule, ScheduleInvalid
-from money.rounding import YIELD_PLACES, is_whole_minor_units
+from offers.drafts import TermsDraft as TermsDraft
+from offers.drafts import check_amount, check_who_shares
+from offers.drafts import check_terms as check_terms
 from offers.errors import (
     AccountTakesNoOffers,
-    AmountNotPositive,
-    AmountTooLarge,
-    AmountTooPrecise,
     CapacityInvalid,
-    EarlyExitRateInvalid,
-    EarlyExitWithoutLockIn,
-    IntervalInvalid,
     JoinLinkUsed,
     LinkExpiryPast,
-    LockInInvalid,
-    MinimumNotInSteps,
     OfferNameInvalid,
     OfferNameTaken,
     OfferStateForbids,
     OfferTextTooLong,
-    PerformanceFeeCeilingExceeded,
-    PerformanceFeeContradicted,
-    PerformanceFeeNotStated,
     PrivateLinkMustBeSingleUse,
-    RemainingAboveFirst,
     TermsChangedMeanwhile,
-    TiersInvalid,
-    WholeNeedsFlatFee,
 )
 from offers.models import JoinLink, Offer, Terms
-from offers.queries import amount_in_words, may_change_offers_of
+from offers.queries import may_change_offers_of
 from offers.queries import resolve_join_link as resolve_join_link
 from outbox.services import record_event
 
 LONGEST_NAME = 80
 LONGEST_DESCRIPTION = 2000
-LONGEST_INTERVAL = 1000
-LONGEST_LOCK_IN_DAYS = 3650
-AMOUNT_LIMIT = Decimal(10) ** 15
-
-
-@dataclass(frozen=True, slots=True)
-class TermsDraft:
-    """What a version of terms is to say. Amounts in the account's currency, rates as fractions.
-
-    `no_performance_fee` states that charging nothing is meant; without it a schedule of zeros is refused.
-    """
-
-    schedule: Schedule
-    minimum_first: Decimal
-    minimum_further: Decimal
-    minimum_remaining: Decimal
-    amount_step: Decimal | None = None
-    profit_basis: Terms.ProfitBasis = Terms.ProfitBasis.EQUITY
-    on_withdrawal: Terms.OnWithdrawal = Terms.OnWithdrawal.PROPORTIONAL
-    interval_unit: Terms.IntervalUnit = Terms.IntervalUnit.MONTHS
-    interval_count: int = 1
-    interval_anchor: Terms.IntervalAnchor = Terms.IntervalAnchor.CALENDAR
-    lock_in_days: int = 0
-    early_exit_rate: Decimal = Decimal(0)
-    no_performance_fee: bool = False
-
-    @classmethod
-    def of(cls, terms: Terms) -> "TermsDraft":
-        """The draft that says what `terms` say."""
-        schedule = Schedule.from_json(terms.performance_schedule)
-        return cls(
-            schedule=schedule,
-            no_performance_fee=_charges_nothing(schedule),
-            **{name: getattr(terms, name) for name in _COPIED},
-        )
-
-    def version_of(self, offer: Offer, version: int, by: User | None = None) -> Terms:
-        """The row, not saved: what the preview shows is what would be written."""
-        return Terms(
-            offer=offer,
-            version=version,
-            performance_schedule=self.schedule.to_json(),
-            created_by=by,
-            **{name: getattr(self, name) for name in _COPIED},
-        )
-
-
-_COPIED = tuple(
-    field.name for field in fields(TermsDraft) if field.name not in ("schedule", "no_performance_fee")
-)
 
 
 def create_offer(
@@ -115,12 +50,13 @@ def create_offer(
 ) -> Offer:
     """A new offer, not open yet, with the first version of its terms.
 
-    Raises `NotAllowed`, `AccountTakesNoOffers`, `OfferNameTaken`, and the refusals of `check_terms` and of
-    the offer's fields.
+    Raises `NotAllowed`, `AccountTakesNoOffers`, `OfferNameTaken`, and the refusals of `check_terms`, of
+    `check_who_shares` and of the offer's fields.
     """
     _require_authority(by, account)
     _require_account_open(account)
     check_terms(terms, account)
+    check_who_shares(terms, by)
     offer = Offer(
         account=account,
         name=name.strip(),
@@ -143,7 +79,8 @@ def revise_terms(*, offer: Offer, terms: TermsDraft, by: User, expected_version:
     """A new version of the terms; the current one where nothing differs. Existing investments keep theirs.
 
     `expected_version` is the version the editor showed. Raises `TermsChangedMeanwhile` where it is no longer
-    current, `NotAllowed`, `AccountTakesNoOffers`, `OfferStateForbids` and the refusals of `check_terms`.
+    current, `NotAllowed`, `AccountTakesNoOffers`, `OfferStateForbids` and the refusals of `check_terms` and
+    `check_who_shares`.
     """
     with transaction.atomic():
         locked = _locked(offer, by)
@@ -152,6 +89,7 @@ def revise_terms(*, offer: Offer, terms: TermsDraft, by: User, expected_version:
         check_terms(terms, locked.account)
         _check_offer(locked, terms.minimum_first)
         current: Terms = locked.terms.latest("version")
+        check_who_shares(terms, by, current)
         if expected_version is not None and current.version != expected_version:
             raise TermsChangedMeanwhile(version=current.version)
         if TermsDraft.of(current) == terms:
@@ -261,87 +199,13 @@ def use_join_link(*, link: JoinLink) -> JoinLink:
     return valid
 
 
-def check_terms(terms: TermsDraft, account: PammAccount) -> None:
-    """Raises the first refusal this draft meets at this account: tiers, fee, amounts, interval, lock-in."""
-    _check_schedule(terms, account)
-    for name in ("minimum_first", "minimum_further", "minimum_remaining", "amount_step"):
-        amount = getattr(terms, name)
-        if name != "amount_step" or amount is not None:
-            _check_amount(name, amount, account)
-    if terms.minimum_remaining > terms.minimum_first:
-        raise RemainingAboveFirst(
-            field="minimum_remaining",
-            remaining=amount_in_words(terms.minimum_remaining, account),
-            first=amount_in_words(terms.minimum_first, account),
-        )
-    if terms.amount_step is not None:
-        for name in ("minimum_first", "minimum_further"):
-            if getattr(terms, name) % terms.amount_step:
-                raise MinimumNotInSteps(field=name, step=amount_in_words(terms.amount_step, account))
-    if not 1 <= terms.interval_count <= LONGEST_INTERVAL:
-        raise IntervalInvalid(field="interval_count", longest=LONGEST_INTERVAL)
-    _check_lock_in(terms)
-
-
-def _check_schedule(terms: TermsDraft, account: PammAccount) -> None:
-    schedule = terms.schedule
-    for number, tier_of_schedule in enumerate(schedule.tiers, start=1):
-        if _too_large(tier_of_schedule.lower_bound):
-            raise TiersInvalid(reason="bound_too_large", tier=number)
-    try:
-        schedule.validate(account.currency_digits)
-    except ScheduleInvalid as invalid:
-        tier = None if invalid.tier_index is None else invalid.tier_index + 1
-        raise TiersInvalid(reason=invalid.code, tier=tier) from invalid
-    ceiling = Broker.objects.get().performance_fee_ceiling
-    for number, tier_of_schedule in enumerate(schedule.tiers, start=1):
-        if not is_whole_minor_units(tier_of_schedule.rate, YIELD_PLACES):
-            raise TiersInvalid(reason="rate_too_precise", tier=number)
-        if tier_of_schedule.rate > ceiling:
-            raise PerformanceFeeCeilingExceeded(
-                tier=number, ceiling_percent=format((ceiling * 100).normalize(), "f")
-            )
-    if _charges_nothing(schedule) != terms.no_performance_fee:
-        refusal = PerformanceFeeContradicted if terms.no_performance_fee else PerformanceFeeNotStated
-        raise refusal(field="no_performance_fee")
-    if terms.on_withdrawal == Terms.OnWithdrawal.WHOLE and schedule.basis is not Basis.FLAT:
-        raise WholeNeedsFlatFee(field="on_withdrawal")
-
-
-def _charges_nothing(schedule: Schedule) -> bool:
-    return all(tier.rate == 0 for tier in schedule.tiers)
-
-
-def _check_amount(name: str, amount: Decimal, account: PammAccount) -> None:
-    if _too_large(amount):
-        raise AmountTooLarge(field=name)
-    if not is_whole_minor_units(amount, account.currency_digits):
-        raise AmountTooPrecise(field=name, currency=account.currency, digits=account.currency_digits)
-    if amount <= 0:
-        raise AmountNotPositive(field=name)
-
-
-def _too_large(amount: Decimal | None) -> bool:
-    return amount is not None and amount.is_finite() and abs(amount) >= AMOUNT_LIMIT
-
-
-def _check_lock_in(terms: TermsDraft) -> None:
-    if not 0 <= terms.lock_in_days <= LONGEST_LOCK_IN_DAYS:
-        raise LockInInvalid(field="lock_in_days", longest=LONGEST_LOCK_IN_DAYS)
-    rate = terms.early_exit_rate
-    if not (is_whole_minor_units(rate, YIELD_PLACES) and 0 <= rate < 1):
-        raise EarlyExitRateInvalid(field="early_exit_rate")
-    if rate and not terms.lock_in_days:
-        raise EarlyExitWithoutLockIn(field="early_exit_rate")
-
-
 def _check_offer(offer: Offer, minimum_first: Decimal) -> None:
     if not offer.name or len(offer.name) > LONGEST_NAME:
         raise OfferNameInvalid(field="name", longest=LONGEST_NAME)
     if len(offer.description) > LONGEST_DESCRIPTION:
         raise OfferTextTooLong(field="description", longest=LONGEST_DESCRIPTION)
     if offer.capacity_amount is not None:
-        _check_amount("capacity_amount", offer.capacity_amount, offer.account)
+        check_amount("capacity_amount", offer.capacity_amount, offer.account)
         if offer.capacity_amount < minimum_first:
             raise CapacityInvalid(field="capacity_amount")
     if offer.capacity_investors is not None and not 1 <= offer.capacity_investors < 2**31:

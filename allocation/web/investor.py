@@ -21,7 +21,7 @@ from investing.models import Request
 from investing.queries import get_investment_for, newer_terms, withdrawal_terms
 from investing.web.schedule import next_rollover_at
 from investing.web.withdrawable import withdrawable
-from offers.queries import terms_in_words
+from offers.words import terms_in_words
 from track_record.queries import ChartRange
 
 

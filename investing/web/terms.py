@@ -22,8 +22,8 @@ from investing.queries import get_investment_for, newer_terms
 from investing.services import accept_terms, withdraw_acceptance
 from investing.web.forms import add_refusal
 from offers.models import Terms
-from offers.queries import terms_by_subject
 from offers.web.examples import FeeExample, fee_examples
+from offers.words import terms_by_subject
 
 
 @dataclass(frozen=True, slots=True)

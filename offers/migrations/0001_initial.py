@@ -90,6 +90,7 @@ class Migration(migrations.Migration):
             name='FeeCeiling',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('public_id', brokers.fields.PublicIdField(default=brokers.identifiers.new_public_id, editable=False)),
                 ('currency', models.CharField(max_length=12)),
                 ('currency_digits', models.PositiveSmallIntegerField()),
                 ('subscription_amount', brokers.fields.AmountField(blank=True, decimal_places=8, help_text='Per trading interval.', max_digits=28, null=True)),
@@ -97,7 +98,7 @@ class Migration(migrations.Migration):
                 ('broker', models.ForeignKey(db_constraint=False, db_index=False, default=brokers.scope.broker_id_or_none, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='brokers.broker')),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('broker', 'currency'), name='offers_feeceiling_currency'), models.CheckConstraint(condition=models.Q(('subscription_amount', models.Func(models.F('subscription_amount'), models.F('currency_digits'), function='round')), ('volume_amount_per_lot', models.Func(models.F('volume_amount_per_lot'), models.F('currency_digits'), function='round'))), name='offers_feeceiling_whole'), models.UniqueConstraint(fields=('broker', 'id'), name='offers_feeceiling_tenant_key')],
+                'constraints': [models.UniqueConstraint(fields=('broker', 'currency'), name='offers_feeceiling_currency'), models.UniqueConstraint(fields=('broker', 'public_id'), name='offers_feeceiling_public'), models.CheckConstraint(condition=models.Q(('subscription_amount', models.Func(models.F('subscription_amount'), models.F('currency_digits'), function='round')), ('volume_amount_per_lot', models.Func(models.F('volume_amount_per_lot'), models.F('currency_digits'), function='round'))), name='offers_feeceiling_whole'), models.UniqueConstraint(fields=('broker', 'id'), name='offers_feeceiling_tenant_key')],
             },
         ),
         migrations.AddConstraint(

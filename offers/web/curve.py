@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from accounts.models import PammAccount
 from fees.calc.schedule import Basis, Cliff, NetAgainstGross, Schedule, cliffs, net_against_gross
-from offers.queries import amount_in_words, percent_in_words
+from offers.words import amount_in_words, percent_in_words
 
 LOWEST, HIGHEST, STEP = Decimal("-0.50"), Decimal("1.50"), Decimal("0.01")
 JUST_BELOW = Decimal("0.000000001")

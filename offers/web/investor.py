@@ -27,10 +27,11 @@ from investing.web.free_money import free_money_if_known
 from investing.web.schedule import next_rollover_at
 from offers.errors import JoinLinkUsed
 from offers.models import Offer, Terms
-from offers.queries import current_terms, get_offer_for, resolve_join_link, terms_in_words
+from offers.queries import current_terms, get_offer_for, resolve_join_link
 from offers.web.examples import fee_examples, fee_in_short, tier_table
 from offers.web.investor_forms import FirstDepositForm, LeaderboardForm
 from offers.web.monthly import monthly_table
+from offers.words import terms_in_words
 from track_record.models import AccountStatistics
 from track_record.queries import ChartRange, Sort, age_in_days, currencies_offered, leaderboard, statistics_of
 

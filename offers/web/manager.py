@@ -29,7 +29,6 @@ from offers.queries import (
     current_terms,
     get_managed_offer_for,
     may_change_offers_of,
-    terms_in_words,
     valid_join_links,
 )
 from offers.services import (
@@ -46,6 +45,7 @@ from offers.services import (
 )
 from offers.web.curve import Curve, curve
 from offers.web.manager_forms import OfferForm, TermsForm, TierRows, amount_field
+from offers.words import terms_in_words
 
 STAKED_STATES = (Investment.State.PENDING, Investment.State.ACTIVE)
 ORDINARY_EXAMPLE = Decimal(1000)

@@ -20,11 +20,11 @@ from offers.queries import (
     get_offer_for,
     offers_managed_by,
     offers_open_to,
-    terms_in_words,
     valid_join_links,
     with_current_terms,
 )
 from offers.services import revise_terms
+from offers.words import terms_in_words
 from tests.offers.drafts import EXAMPLE_1, EXAMPLE_2, draft, plain, refused_as, tiers
 from tests.worlds import AliceBobCharlie, person
 
