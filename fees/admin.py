@@ -30,9 +30,8 @@ class ChargeAdmin(ReadOnlyAdmin):
         link("account", _("PAMM account")),
         link("investment", _("investment")),
         AMOUNT,
-        "receiver",
     ]
-    list_select_related = ("account", "investment__owner", "receiver")
+    list_select_related = ("account", "investment__owner")
     list_filter = ("kind", "occasion", AccountFilter, "charged_at")
     search_fields = ("=public_id", "=investment__public_id")
     fields: ClassVar = [
@@ -42,12 +41,11 @@ class ChargeAdmin(ReadOnlyAdmin):
         "occasion",
         link("account", _("PAMM account")),
         link("investment", _("investment")),
-        link("receiver", _("paid to")),
         AMOUNT,
         amount("profit", _("profit it is taken from")),
         figure("mark_before", _("mark before")),
         figure("mark_after", _("mark after")),
         figure("carried_before", _("fraction carried before")),
         figure("carried_after", _("fraction carried after")),
-        structure("basis", _("computed from")),
+        structure("explanation", _("computed from")),
     ]
