@@ -57,4 +57,4 @@ class LedgerAccountAdmin(ListOnlyAdmin):
     list_display = ("kind", "subject", "currency", "public_id")
     list_filter = ("kind", "currency")
     search_fields = ("=subject",)
-    search_help_text = _("Public id of a PAMM account, a personal account or the broker")
+    search_help_text = _("Public id of an account, or of the manager, agent or broker that is owed")

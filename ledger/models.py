@@ -11,8 +11,9 @@ class LedgerAccount(HistoryModel):
     """One account of the books, in one currency, about one subject.
 
     Debits are positive. *Cash* accounts say where money stands on the trading server; *claim* accounts say
-    whose it is and are negative when somebody is owed. `subject` is the public id of the PAMM account,
-    personal account or broker.
+    whose it is and are negative when somebody is owed. `subject` is the public id of the account on the
+    trading server or, of a payable, of whom it is owed to: a personal account, a manager, an agent or the
+    broker.
     """
 
     class Kind(models.TextChoices):

@@ -28,7 +28,8 @@ class Transfer(TenantModel):
     transit.
 
     Both legs are fixed when the transfer is planned, except that a transfer *held in transit* gets its second
-    leg only when it is released (a deposit that waits for its price, or goes back to its owner).
+    leg only when it is released (a deposit that waits for its price, or goes back to its owner; a fee whose
+    receiver has no account for it yet).
     """
 
     class Purpose(models.TextChoices):
@@ -55,7 +56,7 @@ class Transfer(TenantModel):
     payee = models.UUIDField(
         null=True,
         blank=True,
-        help_text=_("Public id of whom a payment is owed to until it arrives: the payable account's subject."),
+        help_text=_("Public id of whom a payment is owed to until it arrives: the payable's subject."),
     )
     amount = AmountField()
     currency = models.CharField(max_length=12)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from decimal import Decimal
 
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 
 from transfers.models import Leg, Transfer
 
@@ -19,6 +19,14 @@ def open_legs(server_id: int, logins: Collection[int]) -> QuerySet[Leg]:
         login__in=logins,
         state__in=OPEN_LEG_STATES,
         transfer__state__in=(Transfer.State.PLANNED, Transfer.State.IN_TRANSIT),
+    )
+
+
+def held_fees() -> QuerySet[Transfer]:
+    """Fees that have left their PAMM account and stand in transit: there was no account to pay them into."""
+    arriving = Leg.objects.filter(transfer=OuterRef("pk"), position=2)
+    return Transfer.objects.filter(
+        ~Exists(arriving), state=Transfer.State.IN_TRANSIT, purpose=Transfer.Purpose.FEE
     )
 
 

@@ -46,6 +46,8 @@ class Endpoint:
 class TransferDraft:
     """A transfer to be written down. Without `destination` the money stops in transit until it is
     released.
+
+    `payee` makes it a payment: the public id of whom it is owed to until it arrives.
     """
 
     server_id: int
@@ -56,6 +58,7 @@ class TransferDraft:
     currency_digits: int
     source: Endpoint
     destination: Endpoint | None
+    payee: uuid.UUID | None = None
 
 
 def plan_transfers(drafts: Sequence[TransferDraft]) -> list[Transfer]:
@@ -70,6 +73,7 @@ def plan_transfers(drafts: Sequence[TransferDraft]) -> list[Transfer]:
             server_id=draft.server_id,
             purpose=draft.purpose,
             subject=draft.subject,
+            payee=draft.payee,
             amount=draft.amount,
             currency=draft.currency,
             currency_digits=draft.currency_digits,
@@ -242,7 +246,9 @@ def _arrived_state(leg: Leg) -> Transfer.State:
 
 
 def leg_entry(server: TradingServer, leg: Leg) -> Draft:
-    """Cash against transit; a payout that arrives also turns what was payable into the client's own claim."""
+    """Cash against transit; a payment that arrives also turns what was payable into a claim on the account it
+    arrived in.
+    """
 
     def account(kind: LedgerAccount.Kind, subject: uuid.UUID) -> AccountKey:
         return AccountKey(kind, subject, leg.currency, leg.currency_digits)
@@ -251,10 +257,11 @@ def leg_entry(server: TradingServer, leg: Leg) -> Draft:
         (account(LedgerAccount.Kind(leg.side), leg.owner), leg.amount),
         (account(LedgerAccount.Kind.IN_TRANSIT, server.public_id), -leg.amount),
     ]
-    if leg.position == 2 and leg.side == Side.PERSONAL and leg.transfer.purpose != Transfer.Purpose.DEPOSIT:
+    if leg.position == 2 and leg.transfer.payee is not None:
+        claim = LedgerAccount.Kind.HOUSE_CLAIM if leg.side == Side.HOUSE else LedgerAccount.Kind.CLIENT_CLAIM
         lines += [
-            (account(LedgerAccount.Kind.PAYABLE, leg.owner), leg.amount),
-            (account(LedgerAccount.Kind.CLIENT_CLAIM, leg.owner), -leg.amount),
+            (account(LedgerAccount.Kind.PAYABLE, leg.transfer.payee), leg.amount),
+            (account(claim, leg.owner), -leg.amount),
         ]
     return Draft(
         kind=f"transfer_{'out' if leg.position == 1 else 'in'}",

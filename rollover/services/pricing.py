@@ -12,6 +12,8 @@ from allocation.calc.units import PoolCondition, pool_condition
 from allocation.models import PricePoint
 from allocation.services import UnitBook, cancel_series, record_price_point
 from brokers.models import Broker
+from fees.models import ChargePart
+from fees.recipients import Recipients
 from investing.models import Request
 from investing.services.execution import Execution, pamm_endpoint
 from investing.services.requests import fail_request
@@ -40,7 +42,7 @@ def price_account(rollover: Rollover, reading: Reading, holder: uuid.UUID, broke
             return
         account: PammAccount = (
             PammAccount.objects.select_for_update(of=("self",))
-            .select_related("server", "income_account")
+            .select_related("server", "income_account", "manager")
             .get(pk=rollover.account_id)
         )
         snapshot = reading.snapshot
@@ -111,22 +113,10 @@ def _count(account: PammAccount, point: PricePoint, reading: Reading) -> None:
 
 
 def rollover_transfers(account: PammAccount, execution: Execution, broker: Broker) -> list[TransferDraft]:
-    """Payouts, the manager's fees in one sum, the rounding exchange, and the sweep of what belongs to
+    """Payouts, one payment of fees to each party, the rounding exchange, and the sweep of what belongs to
     nobody.
     """
-    drafts = list(execution.payouts)
-    fees = execution.charges.total
-    income = account.income_account
-    if fees:
-        drafts.append(
-            _draft(
-                account,
-                Transfer.Purpose.PERFORMANCE_FEE,
-                fees,
-                pamm_endpoint(account),
-                Endpoint(income.login, Side.PERSONAL, income.public_id),
-            )
-        )
+    drafts = [*execution.payouts, *fee_payments(account, execution.charges.parts, broker)]
     rounding = execution.book.rounding
     if rounding:
         house, pool = _rounding_endpoint(account), pamm_endpoint(account)
@@ -135,6 +125,24 @@ def rollover_transfers(account: PammAccount, execution: Execution, broker: Broke
     if execution.remainder_blocks:
         drafts += _sweep(account, execution.book, broker)
     return drafts
+
+
+def fee_payments(account: PammAccount, parts: Iterable[ChargePart], broker: Broker) -> list[TransferDraft]:
+    """The parts of all charges of one rollover, in one sum for each payee.
+
+    Where a payee has no account for it the money leaves the pool all the same and stands in transit.
+    """
+    sums: dict[uuid.UUID, Decimal] = {}
+    for part in parts:
+        sums[part.payee] = exact_sum((sums.get(part.payee, ZERO), part.amount))
+    recipients = Recipients(account, broker.public_id, account.manager.public_id)
+    endpoints = recipients.endpoints(sums.keys())
+    return [
+        _draft(
+            account, Transfer.Purpose.FEE, amount, pamm_endpoint(account), endpoints.get(payee), payee=payee
+        )
+        for payee, amount in sums.items()
+    ]
 
 
 def _sweep(account: PammAccount, book: UnitBook, broker: Broker) -> list[TransferDraft]:
@@ -153,7 +161,13 @@ def _sweep(account: PammAccount, book: UnitBook, broker: Broker) -> list[Transfe
 
 
 def _draft(
-    account: PammAccount, purpose: Transfer.Purpose, amount: Decimal, source: Endpoint, destination: Endpoint
+    account: PammAccount,
+    purpose: Transfer.Purpose,
+    amount: Decimal,
+    source: Endpoint,
+    destination: Endpoint | None,
+    *,
+    payee: uuid.UUID | None = None,
 ) -> TransferDraft:
     return TransferDraft(
         server_id=account.server_id,
@@ -164,6 +178,7 @@ def _draft(
         currency_digits=account.currency_digits,
         source=source,
         destination=destination,
+        payee=payee,
     )
 
 
@@ -189,7 +204,10 @@ def result_lines(
 def flow_lines(
     account: PammAccount, execution: Execution, transfers: Iterable[TransferDraft]
 ) -> list[tuple[AccountKey, Decimal]]:
-    """Whose the money is from this rollover on. Where it stands follows leg by leg as the server moves it."""
+    """Whose the money is from this rollover on. Where it stands follows leg by leg as the server moves it.
+
+    A deposit is the pool's as a whole; the entry fee taken of it is among the payments that leave the pool.
+    """
     pool = _key(account, Kind.POOL_CLAIM, account.public_id)
     lines: list[tuple[AccountKey, Decimal]] = []
     for request in execution.executed:
@@ -198,11 +216,11 @@ def flow_lines(
             lines.append((_key(account, Kind.CLIENT_CLAIM, personal.public_id), request.executed_amount))
             lines.append((pool, -request.executed_amount))
     for draft in transfers:
-        if draft.destination is None:
-            raise ValueError("a payout has a destination")
-        if draft.destination.side == Side.PERSONAL:
+        if draft.payee is not None:
             lines.append((pool, draft.amount))
-            lines.append((_key(account, Kind.PAYABLE, draft.destination.owner), -draft.amount))
+            lines.append((_key(account, Kind.PAYABLE, draft.payee), -draft.amount))
+        elif draft.destination is None or draft.destination.side == Side.PERSONAL:
+            raise ValueError("a payment says whom it is owed to")
         else:
             into_pool = draft.destination.side == Side.PAMM
             house = draft.source.owner if into_pool else draft.destination.owner

@@ -1,17 +1,20 @@
 """Transfers that no rollover is carrying at the moment: money called back, fees the server refused for
-margin.
+margin, fees that waited for an account of their receiver.
 """
 
 import logging
 from collections import defaultdict
 
+from django.db import transaction
+
+from fees.recipients import Place, payable_endpoints
 from rollover.models import Rollover
 from trading.gateway import GatewayError
 from trading.gateways import gateway_for
 from trading.models import TradingServer
 from transfers.models import Leg, Transfer
-from transfers.queries import OPEN_LEG_STATES
-from transfers.services import advance_transfers
+from transfers.queries import OPEN_LEG_STATES, held_fees
+from transfers.services import advance_transfers, release_transfers
 
 logger = logging.getLogger(__name__)
 
@@ -20,8 +23,9 @@ MOST_AT_ONCE = 500
 
 def settle_open_transfers() -> None:
     """Take the open transfers of the broker in scope a step further, except those of accounts being rolled
-    over.
+    over. Fees held for want of an account go on as soon as there is one.
     """
+    release_outstanding_fees()
     busy = Rollover.objects.filter(state__in=(Rollover.State.RUNNING, Rollover.State.SETTLING)).values(
         "account__login"
     )
@@ -41,3 +45,23 @@ def settle_open_transfers() -> None:
             advance_transfers(server, gateway_for(server), by_server[server.pk])
         except GatewayError as error:
             logger.warning("trading server %s: %s", server.pk, error)
+
+
+def release_outstanding_fees() -> int:
+    """Give fees that stand in transit their second leg where their receiver has an account by now.
+
+    Returns how many were released. A constant number of statements.
+    """
+    payees = held_fees().values_list("payee", flat=True).distinct()
+    endpoints = payable_endpoints({payee for payee in payees if payee is not None})
+    releases = []
+    with transaction.atomic():
+        held = held_fees().filter(payee__in={payee for payee, _ in endpoints})
+        # Locked first, then looked at: what another worker has just released has its second leg by now.
+        locked = list(held.select_for_update(skip_locked=True).values_list("pk", flat=True))
+        for fee in held_fees().filter(pk__in=locked).order_by("id"):
+            place = Place(fee.server_id, fee.currency, fee.currency_digits)
+            if fee.payee is not None and (endpoint := endpoints.get((fee.payee, place))) is not None:
+                releases.append((fee, endpoint))
+        release_transfers(releases)
+    return len(releases)

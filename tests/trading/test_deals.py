@@ -1,5 +1,6 @@
 """What a deal means for the account, and how leniently answers are read."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -109,3 +110,32 @@ def test_processing_errors_and_time_outs_leave_an_order_unknown() -> None:
 def test_bundle_holds_each_of_its_certificates() -> None:
     pem = "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n"
     assert _certificates("preamble\n" + pem.format("AQID") + pem.format("BAUG")) == [b"\1\2\3", b"\4\5\6"]
+
+
+BUY, SELL, BUY_CANCELED, SELL_CANCELED = 0, 1, 13, 14
+IN, OUT, IN_OUT, OUT_BY = range(4)
+
+
+@pytest.mark.parametrize(
+    ("action", "entry", "volume", "volume_closed", "lots"),
+    [
+        (BUY, IN, "1.00", "0", "0"),
+        (SELL, OUT, "1.00", "1.00", "1.00"),
+        (SELL, OUT, "1.00", "0", "1.00"),  # a server that does not name what was closed
+        (BUY, OUT_BY, "0.40", "0.40", "0.40"),
+        (BUY, OUT_BY, "0.40", "0", "0.40"),
+        (SELL, IN_OUT, "3.00", "1.25", "1.25"),
+        (SELL, IN_OUT, "3.00", "0", "0"),
+        (BUY_CANCELED, IN, "1.00", "0", "0"),
+        (SELL_CANCELED, OUT, "1.00", "1.00", "-1.00"),
+        (BUY_CANCELED, OUT_BY, "0.40", "0", "-0.40"),
+        (SELL_CANCELED, IN_OUT, "3.00", "1.25", "-1.25"),
+        (2, OUT, "1.00", "1.00", "0"),  # a balance operation closes nothing, whatever else it says
+        (7, OUT, "1.00", "1.00", "0"),
+    ],
+)
+def test_closed_lots_are_those_that_reduced_a_position(
+    action: int, entry: int, volume: str, volume_closed: str, lots: str
+) -> None:
+    one = replace(deal(action), entry=entry, volume=Decimal(volume), volume_closed=Decimal(volume_closed))
+    assert one.closed_lots == Decimal(lots)

@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
                 ('public_id', brokers.fields.PublicIdField(default=brokers.identifiers.new_public_id, editable=False)),
                 ('purpose', models.CharField(choices=[('deposit', 'Deposit'), ('withdrawal', 'Withdrawal'), ('close', 'Closing payment'), ('fee', 'Fee'), ('rounding', 'Rounding exchange'), ('sweep', 'Sweep of a remainder')], max_length=20)),
                 ('subject', models.UUIDField(db_index=True, help_text='Public id of the request, rollover or account it serves.')),
-                ('payee', models.UUIDField(blank=True, help_text="Public id of whom a payment is owed to until it arrives: the payable account's subject.", null=True)),
+                ('payee', models.UUIDField(blank=True, help_text="Public id of whom a payment is owed to until it arrives: the payable's subject.", null=True)),
                 ('amount', brokers.fields.AmountField(decimal_places=8, max_digits=28)),
                 ('currency', models.CharField(max_length=12)),
                 ('currency_digits', models.PositiveSmallIntegerField()),

@@ -1,0 +1,97 @@
+"""Who receives a fee, and into which account on the trading server."""
+
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from django.db.models import F
+
+from accounts.models import HouseAccount, PammAccount, PersonalAccount
+from allocation.models import Investment
+from brokers.models import Broker
+from transfers.models import Side
+from transfers.services import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a payment has to arrive: a trading server, and the currency its account must have."""
+
+    server_id: int
+    currency: str
+    currency_digits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Payees:
+    """Public ids of the parties to the fees of one investment; `agents` by level, the nearest first."""
+
+    broker: uuid.UUID
+    agents: tuple[uuid.UUID, ...]
+    manager: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Recipients:
+    """The parties to the fees of one PAMM account, and where each is paid."""
+
+    account: PammAccount
+    broker: uuid.UUID
+    manager: uuid.UUID
+
+    @classmethod
+    def of(cls, account: PammAccount) -> "Recipients":
+        """One statement where the account came with its `manager`."""
+        return cls(account, Broker.objects.get().public_id, account.manager.public_id)
+
+    def payees(self, investment: Investment) -> Payees:
+        """Without a query: the agents are those who introduced the owner when the investment joined."""
+        agents = tuple(uuid.UUID(agent) for agent in investment.agents)
+        return Payees(self.broker, agents, self.manager)
+
+    def endpoints(self, payees: Collection[uuid.UUID]) -> dict[uuid.UUID, Endpoint]:
+        """Where each of `payees` is paid; absent who has no account for it. Two statements, however many.
+
+        The manager is paid into the account's income account.
+        """
+        account = self.account
+        place = Place(account.server_id, account.currency, account.currency_digits)
+        found = {
+            payee: endpoint
+            for (payee, at), endpoint in payable_endpoints(set(payees) - {self.manager}).items()
+            if at == place
+        }
+        if self.manager in payees:
+            income = account.income_account
+            found[self.manager] = Endpoint(income.login, Side.PERSONAL, income.public_id)
+        return found
+
+
+def payable_endpoints(payees: Collection[uuid.UUID]) -> dict[tuple[uuid.UUID, Place], Endpoint]:
+    """Where the broker and agents among `payees` can be paid, at every place where they have an account.
+
+    The broker: its own account for fee income. An agent: the oldest personal account of theirs. Two
+    statements, however many; none for nobody.
+    """
+    if not payees:
+        return {}
+    income = HouseAccount.objects.filter(
+        purpose=HouseAccount.Purpose.INCOME, broker__public_id__in=payees
+    ).select_related("broker")
+    found = {
+        (house.broker.public_id, _place(house)): Endpoint(house.login, Side.HOUSE, house.public_id)
+        for house in income
+    }
+    of_agents = (
+        PersonalAccount.objects.filter(user__agent_profile__public_id__in=payees)
+        .annotate(payee=F("user__agent_profile__public_id"))
+        .order_by("created_at", "id")
+    )
+    for personal in of_agents:
+        endpoint = Endpoint(personal.login, Side.PERSONAL, personal.public_id)
+        found.setdefault((personal.payee, _place(personal)), endpoint)
+    return found
+
+
+def _place(account: HouseAccount | PersonalAccount) -> Place:
+    return Place(account.server_id, account.currency, account.currency_digits)
