@@ -18,6 +18,7 @@ from fees.calc import performance
 from fees.calc.charge import Charge, charge
 from fees.calc.kinds import ACCRUING, FeeKind
 from fees.calc.performance import Available, Standing, after_deposit
+from fees.calc.schedule import Basis
 from fees.calc.terms import FeeTerms
 from money.exact import ZERO, exact_difference, exact_sum
 from money.rounding import minor_unit, nearest_money
@@ -151,7 +152,10 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Deposited:
-    """A deposit of `amount`: `invested` after the entry fee, if any."""
+    """A deposit of `amount`: `invested` after the entry fee.
+
+    `line` is None where there is none to charge or to owe.
+    """
 
     amount: Decimal
     invested: Decimal
@@ -323,7 +327,7 @@ def deposit(amount: Decimal, terms: FeeTerms, state: FeeState, digits: int, roll
     return Deposited(
         amount,
         invested,
-        line if charged.amount else None,
+        line if charged.amount or charged.uncollected else None,
         replace(after, standing=after_deposit(after.standing, invested)),
     )
 
@@ -445,14 +449,17 @@ def _profit_value(terms: FeeTerms, situation: Situation, others: Crystallised) -
 
 
 def _performance_inputs(terms: FeeTerms, before: Crystallised, situation: Situation) -> dict[str, object]:
-    return {
+    inputs: dict[str, object] = {
         "value": before.value_left,
         "mark": before.state.standing.high_water_mark,
         "carried": before.state.standing.carried,
         "schedule": terms.schedule,
-        "yield": situation.yield_,
-        "net_worth": situation.net_worth,
     }
+    if terms.schedule.basis is Basis.YIELD:
+        inputs["yield"] = situation.yield_
+    elif terms.schedule.basis is Basis.NET_WORTH:
+        inputs["net_worth"] = situation.net_worth
+    return inputs
 
 
 def _exit_line(amount: Decimal, inputs: Mapping[str, object], mark: Decimal) -> FeeLine:

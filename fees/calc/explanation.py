@@ -5,11 +5,14 @@ very functions that charge, run on the record's own inputs, so a record can be c
 itself alone (`recomputed`) and must come out the same, amount included. Words are made elsewhere, from the
 codes of the steps.
 
-    {"version": 1, "kind": "performance", "occasion": …, "collects_debt": false, "digits": 2,
-     "inputs": {"value": "5454.00", "mark": "5400.00", …},
-     "steps": [{"step": "profit", "result": "54.00"}, …, {"step": "rounded", "result": "10.80",
-               "rounding": "down"}],
-     "amount": "10.80", "uncollected": "0"}
+    {"version": 1, "kind": "performance", "collects_debt": false, "digits": 2,
+     "inputs": {"value": "5454", "mark": "5400", …},
+     "steps": [{"step": "profit", "result": "54"}, …, {"step": "rounded", "result": "10.8",
+               "rounding": "down", "available": "5454"}, …],
+     "amount": "10.8", "uncollected": "0"}
+
+An input that decides nothing (a tier that is not reached) does not show in the steps: that it is the one of
+the terms is for whoever has the terms to compare.
 """
 
 from collections.abc import Mapping
@@ -18,14 +21,14 @@ from fractions import Fraction
 from typing import Any
 
 from fees.calc import performance
-from fees.calc.charge import charge
+from fees.calc.charge import Charge, charge
 from fees.calc.crystallisation import FeeLine, accrued_exactly, entry_charge
 from fees.calc.kinds import FeeKind
-from fees.calc.performance import Standing
+from fees.calc.performance import PerformanceFee, Standing
 from fees.calc.schedule import Basis, Mode, Schedule, tier_reached
 from fees.calc.terms import EntryFee
 from money.exact import ZERO, exact_difference, exact_sum
-from money.rounding import CARRIED_PLACES, floor_money, half_even
+from money.rounding import CARRIED_PLACES, floor_money, half_even, minor_unit
 
 VERSION = 1
 LONGEST_DECIMAL = 40
@@ -95,7 +98,7 @@ def _accruing(kind: FeeKind, inputs: Mapping[str, Any], digits: int) -> tuple[li
     )
     steps = [
         _step("accrued", exact),
-        *_rounded(charged.unrounded, inputs, charged.amount, charged.uncollected),
+        *_rounded(charged, inputs, Decimal(inputs["value"])),
     ]
     return [*steps, _carried_on(charged.carried_next)], charged.amount, charged.uncollected
 
@@ -107,7 +110,7 @@ def _entry(inputs: Mapping[str, Any], digits: int) -> tuple[list[Step], Decimal,
     steps = [
         _step("entry_tier", rate, tier=fee.tier_for(amount)),
         _step("of_deposit", Fraction(amount) * Fraction(rate)),
-        *_rounded(charged.unrounded, inputs, charged.amount, charged.uncollected),
+        *_rounded(charged, inputs, exact_difference(amount, minor_unit(digits))),
         _carried_on(charged.carried_next),
     ]
     return steps, charged.amount, charged.uncollected
@@ -132,15 +135,20 @@ def _debts(inputs: Mapping[str, Any]) -> tuple[list[Step], Decimal, Decimal]:
         if not 0 <= collected <= min(Decimal(debt["owed"]), left):
             raise ExplanationInvalid("more is collected than is owed, or there is")
         left = exact_difference(left, collected)
-        steps.append(_step("debt_collected", collected, owed=debt["owed"], since=debt["since"]))
+        steps.append(
+            _step("debt_collected", collected, owed=debt["owed"], since=debt["since"], left=_number(left))
+        )
     return steps, exact_difference(Decimal(inputs["value"]), left), ZERO
 
 
 def _performance(inputs: Mapping[str, Any], digits: int) -> tuple[list[Step], Decimal, Decimal]:
     schedule = Schedule.from_json(inputs["schedule"])
-    value, yield_, net_worth = (Decimal(inputs[name]) for name in ("value", "yield", "net_worth"))
+    value = Decimal(inputs["value"])
+    yield_ = Decimal(inputs["yield"]) if schedule.basis is Basis.YIELD else ZERO
+    net_worth = Decimal(inputs["net_worth"]) if schedule.basis is Basis.NET_WORTH else ZERO
     standing = Standing(Decimal(inputs["mark"]), Decimal(inputs["carried"]))
     if "withdrawn" in inputs:
+        exit_rate = Decimal(inputs["early_exit_rate"])
         plan = performance.withdrawal(
             net_amount=Decimal(inputs["withdrawn"]),
             value=value,
@@ -149,12 +157,12 @@ def _performance(inputs: Mapping[str, Any], digits: int) -> tuple[list[Step], De
             yield_=yield_,
             net_worth=net_worth,
             digits=digits,
-            early_exit_rate=Decimal(inputs["early_exit_rate"]),
+            early_exit_rate=exit_rate,
         )
         steps = [
             *_rated(schedule, exact_difference(value, standing.high_water_mark), plan.rate, inputs),
             _with_carried(plan.unrounded),
-            *([_step("exit_fee_beside", plan.exit_fee)] if plan.exit_fee else []),
+            *([_step("exit_fee_beside", plan.exit_fee, rate=_number(exit_rate))] if exit_rate else []),
             _step("part", performance.exact_fee_on_part(plan, value)),
             _step("rounded", plan.fee, rounding="down"),
             _step("gross", plan.gross),
@@ -162,7 +170,7 @@ def _performance(inputs: Mapping[str, Any], digits: int) -> tuple[list[Step], De
             _carried_on(plan.carried_next),
         ]
         return steps, plan.fee, ZERO
-    if "closes" in inputs:
+    if inputs.get("closes"):
         closed = performance.closing(
             value=value,
             standing=standing,
@@ -173,9 +181,19 @@ def _performance(inputs: Mapping[str, Any], digits: int) -> tuple[list[Step], De
         )
         steps = [
             *_rated(schedule, closed.profit, closed.rate, inputs),
-            *_rounded(closed.unrounded, inputs, closed.fee, ZERO),
+            *_rounded(
+                charge(
+                    fee=closed.unrounded - Fraction(standing.carried),
+                    carried=standing.carried,
+                    available=value,
+                    digits=digits,
+                ),
+                inputs,
+                value,
+            ),
         ]
         return steps, closed.fee, ZERO
+    counted = Decimal(inputs["counted_value"]) if "counted_value" in inputs else None
     fee = performance.performance_fee(
         value=value,
         standing=standing,
@@ -183,11 +201,11 @@ def _performance(inputs: Mapping[str, Any], digits: int) -> tuple[list[Step], De
         yield_=yield_,
         net_worth=net_worth,
         digits=digits,
-        profit_value=Decimal(inputs["counted_value"]) if "counted_value" in inputs else None,
+        profit_value=counted,
     )
     steps = [
         *_rated(schedule, fee.profit, fee.rate, inputs),
-        *_rounded(fee.unrounded, inputs, fee.amount, fee.uncollected),
+        *_rounded(fee, inputs, value if counted is None else min(value, counted)),
         _step("mark", fee.high_water_mark_next, rounding="half_even"),
         _carried_on(fee.carried_next),
     ]
@@ -212,14 +230,13 @@ def _rated(schedule: Schedule, profit: Decimal, rate: Fraction, inputs: Mapping[
     return [profit_step, reached, _step("of_profit", rate * max(Fraction(profit), Fraction(0)))]
 
 
-def _rounded(
-    unrounded: Fraction, inputs: Mapping[str, Any], amount: Decimal, uncollected: Decimal
-) -> list[Step]:
-    """The carried fraction added, the minor unit rounded down to, and what the value could not pay."""
-    steps = [_with_carried(unrounded)] if Decimal(inputs["carried"]) else []
-    steps.append(_step("rounded", exact_sum((amount, uncollected)), rounding="down"))
-    if uncollected:
-        steps.append(_step("limited", amount, uncollected=_number(uncollected)))
+def _rounded(charged: Charge | PerformanceFee, inputs: Mapping[str, Any], available: Decimal) -> list[Step]:
+    """The carried fraction added, the minor unit rounded down to, and what was not `available` for it."""
+    steps = [_with_carried(charged.unrounded)] if Decimal(inputs["carried"]) else []
+    due = exact_sum((charged.amount, charged.uncollected))
+    steps.append(_step("rounded", due, rounding="down", available=_number(available)))
+    if charged.uncollected:
+        steps.append(_step("limited", charged.amount, uncollected=_number(charged.uncollected)))
     return steps
 
 
