@@ -74,6 +74,24 @@ class LastAdministrator(Refusal):
     message = _("The last administrator keeps the role.")
 
 
+class AlreadyAgent(Refusal):
+    code = "already_agent"
+    status = 409
+    message = _("This person is already an agent.")
+
+
+class AgentCycle(Refusal):
+    """An agent would stand above himself."""
+
+    code = "agent_cycle"
+    message = _("This agent stands below the one that is moved.")
+
+
+class AgentChainTooLong(Refusal):
+    code = "agent_chain_too_long"
+    message = _("A chain of agents has at most {most} levels.")
+
+
 class AlreadyManager(Refusal):
     code = "already_manager"
     status = 409

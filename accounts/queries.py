@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 
 from accounts.models import (
     STAFF_ROLES,
+    Agent,
     Manager,
     Membership,
     PammAccount,
@@ -17,6 +18,7 @@ from accounts.models import (
 )
 from brokers.errors import NotFound
 from brokers.scope import current_broker_id
+from fees.calc.shares import MOST_AGENT_LEVELS
 
 Person = User | AnonymousUser
 
@@ -52,6 +54,33 @@ def is_staff_member(user: Person | None) -> bool:
 
 def personal_accounts_of(user: User) -> QuerySet[PersonalAccount]:
     return PersonalAccount.objects.filter(user=user).order_by("pk")
+
+
+def agent_chain(personal_account: PersonalAccount) -> list[Agent]:
+    """Who introduced the account's owner: the nearest agent, whoever introduced that one, and so on up.
+
+    At most as many as may share a fee; one statement.
+    """
+    return list(
+        Agent.objects.raw(
+            """
+            WITH RECURSIVE chain AS (
+                SELECT agent.*, 1 AS level FROM accounts_agent agent
+                WHERE agent.broker_id = %(broker)s AND agent.id = %(nearest)s
+                UNION ALL
+                SELECT above.*, chain.level + 1 FROM accounts_agent above
+                JOIN chain ON above.broker_id = chain.broker_id AND above.id = chain.parent_id
+                WHERE chain.level < %(levels)s
+            )
+            SELECT * FROM chain ORDER BY level
+            """,
+            {
+                "broker": current_broker_id(),
+                "nearest": personal_account.introduced_by_id,
+                "levels": MOST_AGENT_LEVELS,
+            },
+        )
+    )
 
 
 def manager_of(user: Person | None) -> Manager | None:

@@ -18,17 +18,21 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.models import PammAccount, User
-from accounts.queries import get_pamm_account_for
+from accounts.models import PammAccount, Role, User
+from accounts.queries import get_pamm_account_for, has_role
 from allocation.models import Investment
 from brokers.errors import NotFound, Refusal
 from fees.calc.schedule import Basis, Mode, Schedule, ScheduleInvalid
+from offers.drafts import standard_shares
 from offers.errors import tiers_fault
 from offers.models import JoinLink, Offer, Terms
 from offers.queries import (
     current_terms,
+    entry_fee_of,
     get_managed_offer_for,
     may_change_offers_of,
+    schedule_of,
+    shares_of,
     valid_join_links,
 )
 from offers.services import (
@@ -44,8 +48,16 @@ from offers.services import (
     revoke_join_link,
 )
 from offers.web.curve import Curve, curve
-from offers.web.manager_forms import OfferForm, TermsForm, TierRows, amount_field
-from offers.words import terms_in_words
+from offers.web.manager_forms import (
+    EntryRows,
+    OfferForm,
+    SharesForm,
+    TermsForm,
+    TierRows,
+    amount_field,
+    row_number,
+)
+from offers.words import recipients_in_words, terms_in_words
 
 STAKED_STATES = (Investment.State.PENDING, Investment.State.ACTIVE)
 ORDINARY_EXAMPLE = Decimal(1000)
@@ -57,6 +69,7 @@ class Preview:
 
     curve: Curve | None = None
     words: list[str] = field(default_factory=list)
+    recipients: list[str] = field(default_factory=list)
     fault: str = ""
 
 
@@ -75,12 +88,16 @@ class Editor:
         self.offer = offer
         self.terms = current_terms(offer) if offer else None
         self.action = request.POST.get("action", "")
+        # A version keeps what the one before said of shares: only an administrator writes others.
+        self.shares = shares_of(self.terms) if self.terms else standard_shares()
         posted = request.POST if request.method == "POST" else None
         self.offer_form = OfferForm(posted, initial=OfferForm.initial_of(offer))
         self.terms_form = TermsForm(posted, initial=TermsForm.initial_of(self.terms, account))
-        self.rows = TierRows.of(self.terms, account) if posted is None else TierRows.typed(posted)
+        self.shares_form: SharesForm | None = None
+        if has_role(request.user, Role.ADMIN):
+            self.shares_form = SharesForm(posted, initial=SharesForm.initial_of(self.shares))
+        self.rows, self.entry_rows = self._rows_after_action()
         self.example_form = ExampleForm(posted)
-        self.tiers_fault = ""
 
     @property
     def template_offer(self) -> Offer:
@@ -88,49 +105,63 @@ class Editor:
         return self.offer or Offer(account=self.account)
 
     @property
-    def _early_exit_rate(self) -> Decimal:
-        return self.terms.early_exit_rate if self.terms else Decimal(0)
+    def has_other_fees(self) -> bool:
+        """Whether any fee but the performance fee is typed, at fault, or about to be."""
+        typed = [self.terms_form[name] for name in TermsForm.OTHER_FEES]
+        return (
+            self.entry_rows.is_used
+            or bool(self.entry_rows.fault)
+            or any(field.value() or field.errors for field in typed)
+        )
 
     def draft(self) -> TermsDraft | None:
         """The draft, where every input can be read; what cannot stands beside its field."""
-        readable = [self.offer_form.is_valid(), self.terms_form.is_valid(), self.rows.is_valid()]
-        if not all(readable):
-            return None
+        readable = [
+            part.is_valid()
+            for part in (self.offer_form, self.terms_form, self.rows, self.entry_rows, self.shares_form)
+            if part is not None
+        ]
+        return self._draft_of(self.rows, self.entry_rows) if all(readable) else None
+
+    def _draft_of(self, rows: TierRows, entry_rows: EntryRows) -> TermsDraft | None:
         cleaned = self.terms_form.cleaned_data
-        tiers = self.rows.tiers(Basis(cleaned["basis"]), no_performance_fee=cleaned["no_performance_fee"])
-        if tiers is None:
+        tiers = rows.tiers(Basis(cleaned["basis"]), may_be_free=cleaned["no_performance_fee"])
+        entry_tiers = entry_rows.entry_tiers()
+        if tiers is None or entry_tiers is None:
             return None
-        return self.terms_form.draft(tiers, self._early_exit_rate)
+        shares = self.shares_form.shares() if self.shares_form else self.shares
+        return self.terms_form.draft(tiers, entry_tiers, shares)
 
     def refuse(self, refusal: Refusal) -> None:
         """Put a refusal beside the input it is about, else at the top."""
         if refusal.field == "schedule":
-            self.tiers_fault = str(refusal)
-        elif refusal.field in self.offer_form.fields:
-            self.offer_form.add_error(refusal.field, str(refusal))
-        elif refusal.field in self.terms_form.fields:
-            self.terms_form.add_error(refusal.field, str(refusal))
+            self.rows.refuse(refusal)
+        elif refusal.field == "entry_tiers":
+            self.entry_rows.refuse(refusal)
         else:
-            self.offer_form.add_error(None, str(refusal))
+            forms_shown = (self.offer_form, self.terms_form, self.shares_form)
+            at_fault = [form for form in forms_shown if form is not None and refusal.field in form.fields]
+            form, field = (at_fault[0], refusal.field) if at_fault else (self.offer_form, None)
+            form.add_error(field, str(refusal))
 
     def preview(self) -> Preview:
         """The preview of whatever is readable so far, saved or typed."""
         if self.request.method != "POST":
             return self._preview_of(TermsDraft.of(self.terms)) if self.terms else Preview()
+        rows, entry_rows = self._rows_after_action()
         self.terms_form.is_valid()
         cleaned = self.terms_form.cleaned_data
-        rows = self._rows_after_action()
         if not rows.is_valid() or "basis" not in cleaned or "mode" not in cleaned:
             return Preview()
-        tiers = rows.tiers(
-            Basis(cleaned["basis"]), no_performance_fee=cleaned.get("no_performance_fee", False)
-        )
+        tiers = rows.tiers(Basis(cleaned["basis"]), may_be_free=cleaned.get("no_performance_fee", False))
         if tiers is None:
             return Preview()
-        schedule = Schedule(Basis(cleaned["basis"]), Mode(cleaned["mode"]), tiers)
-        if self.terms_form.errors:
-            return self._preview_of_schedule(schedule)
-        return self._preview_of(self.terms_form.draft(tiers, self._early_exit_rate))
+        readable = entry_rows.is_valid() and not self.terms_form.errors
+        if readable and (self.shares_form is None or self.shares_form.is_valid()):
+            draft = self._draft_of(rows, entry_rows)
+            if draft is not None:
+                return self._preview_of(draft)
+        return self._preview_of_schedule(Schedule(Basis(cleaned["basis"]), Mode(cleaned["mode"]), tiers))
 
     def _preview_of(self, draft: TermsDraft) -> Preview:
         try:
@@ -138,8 +169,12 @@ class Editor:
         except Refusal as refusal:
             shown = self._preview_of_schedule(draft.schedule)
             return Preview(curve=shown.curve, fault=shown.fault or str(refusal))
-        words = terms_in_words(draft.version_of(self.template_offer, 1))
-        return Preview(curve=self._curve(draft.schedule), words=words)
+        terms = draft.version_of(self.template_offer, 1)
+        return Preview(
+            curve=self._curve(draft.schedule),
+            words=terms_in_words(terms),
+            recipients=recipients_in_words(terms),
+        )
 
     def _preview_of_schedule(self, schedule: Schedule) -> Preview:
         try:
@@ -164,10 +199,13 @@ class Editor:
     def shown_as_typed(self) -> None:
         """Nothing was handed in yet: show what was typed without finding fault with it."""
         post = self.request.POST
-        self.rows = self._rows_after_action().unchecked()
+        rows, entry_rows = self._rows_after_action()
+        self.rows, self.entry_rows = rows.unchecked(), entry_rows.unchecked()
         self.offer_form = OfferForm(initial=post.dict())
         basis = self._basis_after_action()
         self.terms_form = TermsForm(initial={**post.dict(), "basis": basis})
+        if self.shares_form is not None:
+            self.shares_form = SharesForm(initial=post.dict())
         self.example_form = ExampleForm(initial=post.dict())
 
     def _basis_after_action(self) -> str:
@@ -176,12 +214,17 @@ class Editor:
         adds_to_flat = self.action == "add-tier" and basis == Basis.FLAT.value
         return Basis.YIELD.value if adds_to_flat else basis
 
-    def _rows_after_action(self) -> TierRows:
-        number = self.action.removeprefix("remove-tier-")
-        return TierRows.typed(
-            self.request.POST,
-            add=self.action == "add-tier",
-            remove=_number(number),
+    def _rows_after_action(self) -> tuple[TierRows, EntryRows]:
+        """Rows of performance and entry fee: as saved, or as typed and then added to or taken from."""
+        if self.request.method == "POST":
+            post = self.request.POST
+            return TierRows.typed(post, action=self.action), EntryRows.typed(post, action=self.action)
+        schedule = schedule_of(self.terms) if self.terms else Schedule.flat(Decimal(0))
+        tiers = schedule.tiers if self.terms else ()
+        entry_tiers = entry_fee_of(self.terms).tiers if self.terms else ()
+        return (
+            TierRows.of(tiers, schedule.basis, self.account),
+            EntryRows.of(entry_tiers, Basis.NET_WORTH, self.account),
         )
 
     def page(self, preview: Preview, status: int = 200) -> HttpResponse:
@@ -265,7 +308,7 @@ def _revise(editor: Editor, offer: Offer, draft: TermsDraft) -> HttpResponse:
             offer=offer,
             terms=draft,
             by=person,
-            expected_version=_number(typed_version) or 0,
+            expected_version=row_number(typed_version) or 0,
         )
     if is_new_version:
         messages.success(editor.request, _("Version %(version)s is current.") % {"version": terms.version})
@@ -277,8 +320,9 @@ def _revise(editor: Editor, offer: Offer, draft: TermsDraft) -> HttpResponse:
 def _review(editor: Editor, offer: Offer, draft: TermsDraft) -> HttpResponse:
     """The page before a new version: what changes, and for whom."""
     assert editor.terms is not None
-    before = terms_in_words(editor.terms)
-    after = terms_in_words(draft.version_of(offer, editor.terms.version + 1))
+    proposed = draft.version_of(offer, editor.terms.version + 1)
+    before = terms_in_words(editor.terms) + recipients_in_words(editor.terms)
+    after = terms_in_words(proposed) + recipients_in_words(proposed)
     staying = Investment.objects.filter(terms__offer=offer, state__in=STAKED_STATES).count()
     post = editor.request.POST
     context = {
@@ -324,6 +368,7 @@ def _offer_page(
         "account": offer.account,
         "terms": terms,
         "words": terms_in_words(terms),
+        "recipients": recipients_in_words(terms),
         "versions": Terms.objects.filter(offer=offer)
         .select_related("created_by")
         .annotate(investments_under=under, accepted=Count("accepted_by", distinct=True))
@@ -407,11 +452,6 @@ def revoke_link(request: HttpRequest, offer_id: uuid.UUID, link_id: uuid.UUID) -
     revoke_join_link(link=link, by=_person(request))
     messages.success(request, _("The link opens nothing any more."))
     return redirect("offers:managed-offer", offer.public_id)
-
-
-def _number(text: str) -> int | None:
-    """A row or version as posted; None where it is none. Python refuses to read thousands of digits."""
-    return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
 def _person(request: HttpRequest) -> User:

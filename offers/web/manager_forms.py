@@ -3,17 +3,20 @@
 The rules are the services'; a form checks only that there is a number where a number belongs.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import PammAccount
+from brokers.errors import Refusal
 from fees.calc.schedule import MOST_TIERS, Basis, Mode, Schedule, Tier
+from fees.calc.shares import Shares
+from offers.drafts import TermsDraft, share_fields
 from offers.models import Offer, Terms
-from offers.services import TermsDraft
 
 HUNDRED = Decimal(100)
 
@@ -33,6 +36,17 @@ def amount_field(label: Any, *, required: bool = True, help_text: Any = "") -> f
         required=required,
         help_text=help_text,
         max_digits=28,
+        decimal_places=9,
+        widget=PlainNumber(),
+    )
+
+
+def percent_field(label: Any, *, required: bool = False, help_text: Any = "") -> forms.DecimalField:
+    return forms.DecimalField(
+        label=label,
+        required=required,
+        help_text=help_text,
+        max_digits=12,
         decimal_places=9,
         widget=PlainNumber(),
     )
@@ -90,7 +104,11 @@ class OfferForm(forms.Form):
 
 
 class TermsForm(forms.Form):
-    """One version of terms, without its tiers."""
+    """One version of terms, without its tiers and shares. A fee that is left empty is not charged."""
+
+    OTHER_FEES: ClassVar = (
+        "management_rate", "subscription_amount", "volume_amount_per_lot", "early_exit_rate",
+    )  # fmt: skip
 
     basis = forms.ChoiceField(
         label=_("The rate depends on"),
@@ -144,6 +162,18 @@ class TermsForm(forms.Form):
         label=_("Lock-in, days"), min_value=0, max_value=3650, help_text=_("0: none."),
         widget=PlainNumber(inputmode="numeric"),
     )  # fmt: skip
+    management_rate = percent_field(
+        _("Management fee"), help_text=_("Per year, of what the investment is worth.")
+    )
+    subscription_amount = amount_field(
+        _("Subscription fee"), required=False, help_text=_("Per trading interval.")
+    )
+    volume_amount_per_lot = amount_field(
+        _("Volume fee"), required=False, help_text=_("Per lot closed in the account, shared by all.")
+    )
+    early_exit_rate = percent_field(
+        _("Early exit fee"), help_text=_("Of what is withdrawn during the lock-in, which it replaces.")
+    )
 
     @staticmethod
     def initial_of(terms: Terms | None, account: PammAccount) -> dict[str, Any]:
@@ -165,20 +195,29 @@ class TermsForm(forms.Form):
             "on_withdrawal", "lock_in_days",
         )  # fmt: skip
         amounts = ("minimum_first", "minimum_further", "minimum_remaining", "amount_step")
+        fee_amounts = ("subscription_amount", "volume_amount_per_lot")
+        fee_rates = ("management_rate", "early_exit_rate")
         return {
             "basis": draft.schedule.basis.value,
             "mode": draft.schedule.mode.value,
             **{name: getattr(draft, name) for name in names},
             **{name: _typed_amount(getattr(draft, name), account) for name in amounts},
+            **{name: _typed_amount(getattr(draft, name) or None, account) for name in fee_amounts},
+            **{name: _typed_percent(getattr(draft, name) or None) for name in fee_rates},
         }
 
-    def draft(self, tiers: tuple[Tier, ...], early_exit_rate: Decimal) -> TermsDraft:
-        """The draft of a valid form. `early_exit_rate` is not edited here and goes on as it was."""
+    def draft(self, tiers: tuple[Tier, ...], entry_tiers: tuple[Tier, ...], shares: Shares) -> TermsDraft:
+        """The draft of a valid form with what stands beside it."""
         cleaned = self.cleaned_data
+        zero = Decimal(0)
         schedule = Schedule(Basis(cleaned["basis"]), Mode(cleaned["mode"]), tiers)
         return TermsDraft(
             schedule=schedule,
-            early_exit_rate=early_exit_rate,
+            entry_tiers=entry_tiers,
+            management_rate=(cleaned["management_rate"] or zero) / HUNDRED,
+            subscription_amount=cleaned["subscription_amount"] or zero,
+            volume_amount_per_lot=cleaned["volume_amount_per_lot"] or zero,
+            early_exit_rate=(cleaned["early_exit_rate"] or zero) / HUNDRED,
             no_performance_fee=cleaned["no_performance_fee"],
             profit_basis=Terms.ProfitBasis(cleaned["profit_basis"]),
             on_withdrawal=Terms.OnWithdrawal(cleaned["on_withdrawal"]),
@@ -190,7 +229,42 @@ class TermsForm(forms.Form):
             minimum_remaining=cleaned["minimum_remaining"],
             amount_step=cleaned["amount_step"],
             lock_in_days=cleaned["lock_in_days"],
+            **share_fields(shares),
         )
+
+
+class PercentagesField(forms.CharField):
+    """Several percentages in one input, as fractions."""
+
+    _ONE = re.compile(r"\d{1,3}(\.\d{1,9})?")
+
+    def to_python(self, value: Any) -> Any:
+        typed = re.split(r"[\s;,]+", (super().to_python(value) or "").strip())
+        if not all(self._ONE.fullmatch(percentage) for percentage in typed if percentage):
+            raise forms.ValidationError(_("Write percentages with spaces between them: 10 5 2.5"))
+        return tuple(Decimal(percentage) / HUNDRED for percentage in typed if percentage)
+
+
+class SharesForm(forms.Form):
+    """Who receives what of every fee: the broker's administrator decides."""
+
+    broker_share_rate = percent_field(_("Broker's share"))
+    agent_share_rates = PercentagesField(
+        label=_("Agents' shares"), required=False, max_length=200, widget=PlainNumber(inputmode="text"),
+        help_text=_("One for each level, the nearest agent first: 10 5 2.5"),
+    )  # fmt: skip
+
+    @staticmethod
+    def initial_of(shares: Shares) -> dict[str, Any]:
+        return {
+            "broker_share_rate": _typed_percent(shares.broker_rate),
+            "agent_share_rates": " ".join(_plain(rate * HUNDRED) for rate in shares.agent_rates),
+        }
+
+    def shares(self) -> Shares:
+        cleaned = self.cleaned_data
+        rate = cleaned["broker_share_rate"] or Decimal(0)
+        return Shares(rate / HUNDRED, cleaned["agent_share_rates"])
 
 
 class TierForm(forms.Form):
@@ -207,60 +281,70 @@ class TierForm(forms.Form):
 class TierRows:
     """The rows of tiers as typed: they stay as typed while rows are added and removed."""
 
+    prefix = "tier"
+
     def __init__(self, rows: Sequence[Mapping[str, Any]], *, bound: bool) -> None:
         self.rows = rows
+        self.fault = ""
         self.forms = [
-            TierForm(_prefixed(row, number), prefix=_prefix(number))
+            TierForm(self._prefixed(row, number), prefix=self._prefix_of(number))
             if bound
-            else TierForm(initial=dict(row), prefix=_prefix(number))
+            else TierForm(initial=dict(row), prefix=self._prefix_of(number))
             for number, row in enumerate(rows)
         ]
 
     @classmethod
-    def of(cls, terms: Terms | None, account: PammAccount) -> "TierRows":
-        """Rows of saved terms; one empty row for a new offer, so that a rate has to be entered."""
-        if terms is None:
-            return cls([{}], bound=False)
-        schedule = Schedule.from_json(terms.performance_schedule)
-        return cls(
-            [
-                {
-                    "bound": _typed_bound(schedule.basis, tier.lower_bound, account),
-                    "rate": _plain(tier.rate * HUNDRED),
-                }
-                for tier in schedule.tiers
-            ],
-            bound=False,
-        )
+    def of(cls, tiers: Sequence[Tier], basis: Basis, account: PammAccount) -> Self:
+        """Rows of saved tiers; one empty row where there are none, so that a rate has to be entered."""
+        rows = [
+            {
+                "bound": _typed_bound(basis, tier.lower_bound, account),
+                "rate": _plain(tier.rate * HUNDRED),
+            }
+            for tier in tiers
+        ]
+        return cls(rows or [{}], bound=False)
 
     @classmethod
-    def typed(cls, post: Mapping[str, Any], *, add: bool = False, remove: int | None = None) -> "TierRows":
-        """Rows as posted, with one more or one less. Reads at most one row above the limit of a schedule."""
+    def typed(cls, post: Mapping[str, Any], *, action: str = "") -> Self:
+        """Rows as posted, with one more (action `add-tier`) or one less (`remove-tier-1`). Reads at most one
+        row above the limit of a schedule.
+        """
         rows: list[Mapping[str, Any]] = []
-        while len(rows) <= MOST_TIERS and f"{_prefix(len(rows))}-rate" in post:
-            prefix = _prefix(len(rows))
+        while len(rows) <= MOST_TIERS and f"{cls._prefix_of(len(rows))}-rate" in post:
+            prefix = cls._prefix_of(len(rows))
             rows.append({"bound": post.get(f"{prefix}-bound", ""), "rate": post[f"{prefix}-rate"]})
-        if add and len(rows) < MOST_TIERS:
+        if action == f"add-{cls.prefix}" and len(rows) < MOST_TIERS:
             rows.append({"bound": "", "rate": ""})
+        remove = row_number(action.removeprefix(f"remove-{cls.prefix}-"))
         if remove is not None and 0 <= remove < len(rows) and len(rows) > 1:
             del rows[remove]
         return cls(rows or [{"bound": "", "rate": ""}], bound=True)
 
-    def unchecked(self) -> "TierRows":
+    def unchecked(self) -> Self:
         """The same rows, shown as typed without finding fault with them."""
-        return TierRows(self.rows, bound=False)
+        return type(self)(self.rows, bound=False)
 
     def is_valid(self) -> bool:
         # Each is asked, not only those before the first fault: every row shows its own.
         return not [form for form in self.forms if not form.is_valid()]
 
-    def tiers(self, basis: Basis, *, no_performance_fee: bool) -> tuple[Tier, ...] | None:
+    def refuse(self, refusal: Refusal) -> None:
+        """Put a refusal beside the row and input it is about, else above the rows."""
+        number, reason = refusal.fields.get("tier"), str(refusal.fields.get("reason", "rate"))
+        name = next((name for name in ("bound", "rate") if reason.startswith(name)), None)
+        if number is None or name is None or number > len(self.forms):
+            self.fault = str(refusal)
+        else:
+            self.forms[number - 1].add_error(name, str(refusal))
+
+    def tiers(self, basis: Basis, *, may_be_free: bool) -> tuple[Tier, ...] | None:
         """Tiers of valid rows; None where a rate is missing although there is to be a fee."""
         tiers = []
         for number, form in enumerate(self.forms):
             bound, rate = form.cleaned_data["bound"], form.cleaned_data["rate"]
             if rate is None:
-                if not no_performance_fee:
+                if not may_be_free:
                     form.add_error("rate", _("Enter a rate."))
                     return None
                 rate = Decimal(0)
@@ -275,13 +359,34 @@ class TierRows:
     def is_full(self) -> bool:
         return len(self.forms) >= MOST_TIERS
 
+    @classmethod
+    def _prefix_of(cls, number: int) -> str:
+        return f"{cls.prefix}-{number}"
 
-def _prefix(number: int) -> str:
-    return f"tier-{number}"
+    @classmethod
+    def _prefixed(cls, row: Mapping[str, Any], number: int) -> dict[str, Any]:
+        return {f"{cls._prefix_of(number)}-{name}": value for name, value in row.items()}
 
 
-def _prefixed(row: Mapping[str, Any], number: int) -> dict[str, Any]:
-    return {f"{_prefix(number)}-{name}": value for name, value in row.items()}
+class EntryRows(TierRows):
+    """The rows of an entry fee. One row without a rate, or with 0, is no entry fee."""
+
+    prefix = "entry"
+
+    def entry_tiers(self) -> tuple[Tier, ...] | None:
+        """Tiers of valid rows; None where one of several has no rate."""
+        is_single = len(self.forms) == 1
+        tiers = self.tiers(Basis.NET_WORTH, may_be_free=is_single)
+        return () if is_single and tiers and not tiers[0].rate else tiers
+
+    @property
+    def is_used(self) -> bool:
+        return len(self.forms) > 1 or any(self.rows[0].values())
+
+
+def row_number(text: str) -> int | None:
+    """A row or version as posted; None where it is none. Python refuses to read thousands of digits."""
+    return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
 def _typed_bound(basis: Basis, bound: Decimal | None, account: PammAccount) -> str | None:
@@ -296,6 +401,10 @@ def _typed_amount(amount: Decimal | None, account: PammAccount) -> str | None:
         return None
     digits = 0 if amount == amount.to_integral_value() else account.currency_digits
     return format(amount, f".{digits}f")
+
+
+def _typed_percent(rate: Decimal | None) -> str | None:
+    return None if rate is None else _plain(rate * HUNDRED)
 
 
 def _plain(number: Decimal) -> str:

@@ -62,7 +62,7 @@ def register_client(
 
     `email_is_verified`: the broker vouches for the address. Raises `EmailTaken`, `UnacceptablePassword`.
     """
-    _require_admin(by)
+    require_admin(by)
     fields = {"first_name": first_name, "last_name": last_name}
     with transaction.atomic():
         user = _new_user(email, password, verified=email_is_verified, **fields)
@@ -78,7 +78,7 @@ def register_staff(
 
     Raises `EmailTaken`, `UnacceptablePassword`, `RoleNotHere`.
     """
-    _require_admin(by)
+    require_admin(by)
     if role not in STAFF_ROLES:
         raise RoleNotHere
     with transaction.atomic():
@@ -100,19 +100,19 @@ def accept_visitor(user: User) -> User:
 
 def grant_role(*, user: User, role: Role, by: User | None) -> None:
     """Give a role; nothing happens where it is held already. Raises `RoleNotHere`, `NotAllowed`."""
-    _require_admin(by)
+    require_admin(by)
     if (role is Role.OPERATOR) != broker_in_scope().is_platform:
         raise RoleNotHere
     with transaction.atomic():
         _, is_new = Membership.objects.get_or_create(user=user, role=role)
         if is_new:
-            record_event("role.granted", subject=user.public_id, role=role.value, by=_name(by))
+            record_event("role.granted", subject=user.public_id, role=role.value, by=acting(by))
     forget_roles(user)
 
 
 def revoke_role(*, user: User, role: Role, by: User | None) -> None:
     """Take a role away. Raises `LastAdministrator` where nobody could give it back, `NotAllowed`."""
-    _require_admin(by)
+    require_admin(by)
     with transaction.atomic():
         # Two administrators taking each other's role at once must not both succeed.
         holders = list(
@@ -123,7 +123,7 @@ def revoke_role(*, user: User, role: Role, by: User | None) -> None:
         if role in {Role.ADMIN, Role.OPERATOR} and len(holders) == 1:
             raise LastAdministrator
         Membership.objects.filter(user=user, role=role).delete()
-        record_event("role.revoked", subject=user.public_id, role=role.value, by=_name(by))
+        record_event("role.revoked", subject=user.public_id, role=role.value, by=acting(by))
     forget_roles(user)
 
 
@@ -182,14 +182,14 @@ def open_personal_account(
 
 def make_manager(*, user: User, display_name: str, biography: str = "", by: User | None) -> Manager:
     """Let a client manage other people's money. Raises `AlreadyManager`, `NotAllowed`."""
-    _require_admin(by)
+    require_admin(by)
     try:
         with transaction.atomic():
             manager: Manager = Manager.objects.create(
                 user=user, display_name=display_name, biography=biography
             )
             grant_role(user=user, role=Role.MANAGER, by=by)
-            record_event("manager.appointed", subject=manager.public_id, by=_name(by))
+            record_event("manager.appointed", subject=manager.public_id, by=acting(by))
     except IntegrityError as error:
         raise AlreadyManager from error
     return manager
@@ -203,7 +203,7 @@ def appoint_house_account(
     Not in a transaction. Raises `NotAllowed`, `UnsuitableGroup` where the login is not of that group,
     `TradingServerSilent`, `TradingAccountTaken` for a purpose or login that has one already.
     """
-    _require_admin(by)
+    require_admin(by)
     try:
         account = gateway_for(group.server).account(login)
     except GatewayError as error:
@@ -220,7 +220,7 @@ def appoint_house_account(
                 currency_digits=group.currency_digits,
             )
             record_event(
-                "house_account.appointed", subject=house.public_id, purpose=purpose.value, by=_name(by)
+                "house_account.appointed", subject=house.public_id, purpose=purpose.value, by=acting(by)
             )
     except IntegrityError as error:
         raise TradingAccountTaken(field="login") from error
@@ -264,21 +264,23 @@ def _add_account(user: User, group: TradingGroup, login: int, by: User | None) -
                 currency=group.currency,
                 currency_digits=group.currency_digits,
             )
-            record_event("personal_account.added", subject=account.public_id, login=login, by=_name(by))
+            record_event("personal_account.added", subject=account.public_id, login=login, by=acting(by))
     except IntegrityError as error:
         raise TradingAccountTaken(field="login") from error
     return account
 
 
-def _require_admin(by: User | None) -> None:
+def require_admin(by: User | None) -> None:
+    """Raises `NotAllowed` for everybody but the broker's administrator and the platform."""
     if by is not None and not has_role(by, Role.ADMIN, Role.OPERATOR):
         raise NotAllowed
 
 
 def _require_self_or_admin(user: User, by: User | None) -> None:
     if by is None or by.pk != user.pk:
-        _require_admin(by)
+        require_admin(by)
 
 
-def _name(by: User | None) -> str | None:
+def acting(by: User | None) -> str | None:
+    """Who acts, as an event tells it."""
     return None if by is None else str(by.public_id)

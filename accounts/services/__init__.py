@@ -1,0 +1,31 @@
+"""Writes of `accounts`: one business action per function."""
+
+from accounts.services.agents import introduce_client, make_agent, place_agent
+from accounts.services.people import (
+    accept_visitor,
+    appoint_house_account,
+    grant_role,
+    link_personal_account,
+    make_manager,
+    new_trading_password,
+    open_personal_account,
+    register_client,
+    register_staff,
+    revoke_role,
+)
+
+__all__ = [
+    "accept_visitor",
+    "appoint_house_account",
+    "grant_role",
+    "introduce_client",
+    "link_personal_account",
+    "make_agent",
+    "make_manager",
+    "new_trading_password",
+    "open_personal_account",
+    "place_agent",
+    "register_client",
+    "register_staff",
+    "revoke_role",
+]
