@@ -15,7 +15,13 @@ from fractions import Fraction
 from django.db import connection, transaction
 
 from accounts.models import PammAccount
-from allocation.calc.accumulators import lots_per_unit_after, value_days_after
+from allocation.calc.accumulators import (
+    accrued,
+    lots_per_unit_after,
+    time_passed,
+    unpaid_part,
+    value_days_after,
+)
 from allocation.calc.price import Price, price_of
 from allocation.calc.units import (
     RoundingExchange,
@@ -306,18 +312,14 @@ _WITHOUT_ACCRUALS: dict[str, Decimal | int] = {
 
 def accrued_value_days(investment: Investment, value_days: Decimal) -> Fraction:
     """Money times days since the last management fee, where the account's sum stands at `value_days`."""
-    return _accrued(
+    return accrued(
         investment.value_days_put_aside, investment.units, value_days, investment.value_days_checkpoint
     )
 
 
 def accrued_lots(investment: Investment, lots_per_unit: Decimal) -> Fraction:
     """Lots closed since the last volume fee, where the account's sum stands at `lots_per_unit`."""
-    return _accrued(investment.lots_put_aside, investment.units, lots_per_unit, investment.lots_checkpoint)
-
-
-def _accrued(put_aside: Decimal, units: Decimal, total: Decimal, checkpoint: Decimal) -> Fraction:
-    return Fraction(put_aside) + Fraction(units) * (Fraction(total) - Fraction(checkpoint))
+    return accrued(investment.lots_put_aside, investment.units, lots_per_unit, investment.lots_checkpoint)
 
 
 def interval_progress(interval: Interval, at: datetime, flow_sequence: int) -> Fraction:
@@ -327,12 +329,9 @@ def interval_progress(interval: Interval, at: datetime, flow_sequence: int) -> F
     `flow_sequence` is that of the rollover at `at`. Reads the interval's `opening`.
     """
     if interval.ends_at is not None:
-        microsecond = timedelta(microseconds=1)
-        passed = (at - interval.starts_at) // microsecond
-        whole = (interval.ends_at - interval.starts_at) // microsecond
-    else:
-        begun = interval.opening.flow_sequence
-        passed, whole = flow_sequence - begun, (interval.ends_after_sequence or 0) - begun
+        return time_passed(interval.starts_at, at, interval.ends_at)
+    begun = interval.opening.flow_sequence
+    passed, whole = flow_sequence - begun, (interval.ends_after_sequence or 0) - begun
     return min(max(Fraction(passed, whole), Fraction(0)), Fraction(1))
 
 
@@ -343,11 +342,9 @@ def unpaid_interval_part(investment: Investment, at: datetime, flow_sequence: in
     interval = investment.interval
     if interval is None:
         return Fraction(0)
-    progress = interval_progress(interval, at, flow_sequence)
-    if investment.subscription_number != interval.number:
-        return progress
-    # The checkpoint is rounded at its last place and may lie that much above.
-    return max(progress - Fraction(investment.subscription_checkpoint), Fraction(0))
+    is_present = investment.subscription_number == interval.number
+    paid = investment.subscription_checkpoint if is_present else ZERO
+    return unpaid_part(interval_progress(interval, at, flow_sequence), paid)
 
 
 def _restart_subscription(investment: Investment, point: PricePoint) -> None:
