@@ -1,0 +1,20 @@
+"""Units are tested in the world of Alice, Bob and Charlie, in the scope of Alice's broker."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from brokers.scope import broker_scope
+from tests.worlds import AliceBobCharlie, Pool, alice_bob_charlie
+
+
+@pytest.fixture
+def world(db: None) -> Iterator[AliceBobCharlie]:
+    made = alice_bob_charlie()
+    with broker_scope(made.alpha.pk):
+        yield made
+
+
+@pytest.fixture
+def pool(world: AliceBobCharlie) -> Pool:
+    return world.pool
