@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from accounts.models import PammAccount, PersonalAccount, User
 from allocation.models import Interval, Investment, PricePoint, UnitEntry
-from allocation.services import Snapshot, UnitBook, last_price, next_price_point
+from allocation.services import Snapshot, UnitBook, next_price_point
 from brokers.identifiers import crockford
 from demo.cast import Cast
 from demo.copying import KeyRanges
@@ -25,7 +25,7 @@ from demo.market import RATE_SCALE
 from demo.plans import Act, Stake, Step
 from demo.scenario import AccountPlan
 from fees.models import Charge
-from fees.queries import fee_basis
+from fees.queries import fee_basis, last_moment
 from fees.services import available
 from investing.models import Request
 from investing.services.execution import Execution
@@ -226,7 +226,8 @@ class PastPool:
     ) -> list[Any]:
         """Fees and requests of this rollover, and the transfers that follow; the ledger's lines."""
         account, point, past = self.account, book.point, self.past
-        execution = Execution(account, book, self.zone, snapshot.has_open_positions, snapshot.withdrawable)
+        broker, free_money = self.cast.broker, snapshot.withdrawable
+        execution = Execution(account, book, broker, snapshot.has_open_positions, free_money)
         execution.carry_out(due, requests, self.investments)
         if any(request.state != Request.State.EXECUTED for request in requests):
             raise PastNotPossible(f"{account.name}, {point.priced_at}: {[r.reason_code for r in requests]}")
@@ -326,8 +327,8 @@ class PastPool:
             return None
         if step.act is Act.DEPOSIT:
             return step.amount
-        basis = fee_basis(investment, last_price(self.account), self.digits, at)
-        return available(investment, basis, self.digits).part * step.share // 10 * 10
+        basis = fee_basis(investment, last_moment(self.account, at))
+        return available(investment, basis).part * step.share // 10 * 10
 
     def _request(self, investment: Investment, act: Act, amount: Decimal | None, hour: datetime) -> Request:
         asked_at = hour - timedelta(minutes=self._chance.randint(20, 55))

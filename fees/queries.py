@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from fractions import Fraction
 
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -12,26 +13,58 @@ from accounts.models import PammAccount
 from allocation.calc.price import Price, time_weighted_return
 from allocation.calc.units import value as value_of_units
 from allocation.models import Interval, Investment, PricePoint
-from allocation.services import last_price, lock_in_ends_at, lowest_units_of
-from fees.calc.performance import Closing, Standing, closing, net_worth_basis
-from fees.calc.schedule import FREE_OF_FEES, Schedule
+from allocation.services import (
+    accrued_lots,
+    accrued_value_days,
+    last_price,
+    lock_in_ends_at,
+    lowest_units_of,
+    unpaid_interval_part,
+)
+from fees.calc.crystallisation import Closed, Debt, FeeState, Situation, closing
+from fees.calc.kinds import FeeKind
+from fees.calc.performance import Standing, net_worth_basis, share_of_balance
+from fees.calc.schedule import Basis
+from fees.calc.terms import NO_FEES, FeeTerms
 from fees.models import Charge
 from money.exact import ZERO, exact_difference, exact_sum
+from offers.queries import fee_terms_of
 
 FIGURE_RELATIONS = ("account", "terms", "interval__opening", "joined")
 """What `figures_of` reads of an investment: select these with it, or each row costs queries."""
 
 
 @dataclass(frozen=True, slots=True)
-class FeeBasis:
-    """What a performance fee of one investment is computed from at one price."""
+class Moment:
+    """One account at one rollover: what the fees of its investments are computed from.
 
-    value: Decimal
-    standing: Standing
-    schedule: Schedule
-    yield_: Decimal
-    net_worth: Decimal
-    early_exit_rate: Decimal
+    `at` is the snapshot's time, to which fees accrue; `leaving_at` decides whether a lock-in is over.
+    `value_days` and `lots_per_unit` are the account's running sums; `point` is there while the rollover is
+    carried out.
+    """
+
+    price: Price
+    digits: int
+    at: datetime
+    leaving_at: datetime
+    sequence: int
+    flow_sequence: int
+    value_days: Decimal
+    lots_per_unit: Decimal
+    point: PricePoint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeeBasis:
+    """Everything the fees of one investment are computed from at one moment."""
+
+    terms: FeeTerms
+    state: FeeState
+    situation: Situation
+
+    @property
+    def value(self) -> Decimal:
+        return self.situation.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +72,14 @@ class InvestmentFigures:
     """One investment at its account's last rollover. Amounts in the account's currency; rates are
     fractions.
 
-    An interval ends at a date or after a number of rollovers. `net` is what closing would pay; `profit` is
-    against the money paid in, everything taken out counted; `interval_return` the time-weighted return since
-    the trading interval (or the investment) began.
+    An interval ends at a date or after a number of rollovers. `net` is what closing would pay; `accrued` what
+    it would charge, by kind (kinds without a fee are absent), `accrued_fee` in all; `profit` is against the
+    money paid in, everything taken out counted; `interval_return` the time-weighted return since the trading
+    interval (or the investment) began.
     """
 
     value: Decimal
+    accrued: dict[FeeKind, Decimal]
     accrued_fee: Decimal
     net: Decimal
     profit: Decimal
@@ -61,9 +96,26 @@ class InvestmentFigures:
     rollovers_to_interval_end: int | None
 
 
+class TermsRead:
+    """Terms as the calculation takes them, each version read once."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[int, FeeTerms] = {}
+
+    def of(self, investment: Investment) -> FeeTerms:
+        """The manager's own capital is free of fees."""
+        if investment.is_own_capital or investment.terms_id is None:
+            return NO_FEES
+        known = self._by_key.get(investment.terms_id)
+        if known is None:
+            known = self._by_key[investment.terms_id] = fee_terms_of(investment.terms)
+        return known
+
+
 def figures_of(investments: Iterable[Investment]) -> dict[int, InvestmentFigures]:
     """Figures by primary key. No query where the investments came `with_figures`, whatever their number."""
-    return {investment.pk: _figures(investment) for investment in investments}
+    read = TermsRead()
+    return {investment.pk: _figures(investment, read) for investment in investments}
 
 
 def with_figures(investments: QuerySet[Investment]) -> QuerySet[Investment]:
@@ -71,33 +123,86 @@ def with_figures(investments: QuerySet[Investment]) -> QuerySet[Investment]:
     return investments.select_related(*FIGURE_RELATIONS)
 
 
-def fee_basis(investment: Investment, price: Price, digits: int, at: datetime) -> FeeBasis:
-    """Inputs of the investment's fees at `price`, for leaving at `at`."""
-    schedule = schedule_of(investment)
-    return FeeBasis(
-        value=value_of_units(investment.units, price, digits),
-        standing=Standing(investment.high_water_mark, investment.performance_carried),
-        schedule=schedule,
-        yield_=_interval_return(investment, price),
-        net_worth=net_worth_basis(price, lowest_units_of(investment), digits),
-        early_exit_rate=early_exit_rate(investment, at),
+def moment_of(point: PricePoint) -> Moment:
+    """The rollover that is being carried out."""
+    return Moment(
+        price=Price(point.price_equity, point.price_units),
+        digits=point.currency_digits,
+        at=point.priced_at,
+        leaving_at=point.priced_at,
+        sequence=point.sequence,
+        flow_sequence=point.flow_sequence,
+        value_days=point.value_days,
+        lots_per_unit=point.lots_per_unit,
+        point=point,
     )
 
 
-def early_exit_rate(investment: Investment, at: datetime) -> Decimal:
-    """The rate of its terms before the lock-in ends, else 0."""
-    ends_at = lock_in_ends_at(investment)
-    if investment.terms is None or ends_at is None or at >= ends_at:
-        return ZERO
-    rate: Decimal = investment.terms.early_exit_rate
-    return rate
+def last_moment(account: PammAccount, leaving_at: datetime | None = None) -> Moment:
+    """The account's last rollover, for somebody who leaves at it, or later at its price."""
+    leaving_at = leaving_at or timezone.now()
+    return Moment(
+        price=last_price(account),
+        digits=account.currency_digits,
+        at=account.last_priced_at or leaving_at,
+        leaving_at=leaving_at,
+        sequence=account.sequence,
+        flow_sequence=account.flow_sequence,
+        value_days=account.last_value_days,
+        lots_per_unit=account.last_lots_per_unit,
+    )
 
 
-def schedule_of(investment: Investment) -> Schedule:
-    """The frozen schedule of its terms; the manager's own capital is free of fees."""
-    if investment.is_own_capital or investment.terms is None:
-        return FREE_OF_FEES
-    return Schedule.from_json(investment.terms.performance_schedule)
+def fee_basis(investment: Investment, moment: Moment, read: TermsRead | None = None) -> FeeBasis:
+    """Inputs of all fees of the investment at that moment. No query where it came `with_figures`."""
+    terms = (read or TermsRead()).of(investment)
+    digits, price = moment.digits, moment.price
+    value = value_of_units(investment.units, price, digits)
+    if terms is NO_FEES:
+        return FeeBasis(terms, FeeState(), Situation(value, digits, moment.sequence))
+    share, per_equity = _balance_behind(investment, terms, moment)
+    basis = terms.schedule.basis
+    return FeeBasis(
+        terms,
+        fee_state(investment),
+        Situation(
+            value=value,
+            digits=digits,
+            rollover=moment.sequence,
+            yield_=interval_return(investment, price) if basis is Basis.YIELD else ZERO,
+            net_worth=net_worth_basis(price, lowest_units_of(investment), digits)
+            if basis is Basis.NET_WORTH
+            else ZERO,
+            value_days=accrued_value_days(investment, moment.value_days)
+            if terms.management_rate
+            else Fraction(0),
+            lots=accrued_lots(investment, moment.lots_per_unit)
+            if terms.volume_amount_per_lot
+            else Fraction(0),
+            interval_part=unpaid_interval_part(investment, moment.at, moment.flow_sequence)
+            if terms.subscription_amount
+            else Fraction(0),
+            early_exit_rate=_early_exit_rate(investment, terms, moment.leaving_at),
+            balance_share=share,
+            balance_per_equity=per_equity,
+        ),
+    )
+
+
+def fee_state(investment: Investment) -> FeeState:
+    """What the investment brings to its next fee, as it is stored."""
+    return FeeState(
+        standing=Standing(investment.high_water_mark, investment.performance_carried),
+        carried={FeeKind(kind): Decimal(kept) for kind, kept in investment.carried.items()},
+        debts=tuple(
+            Debt(FeeKind(debt["kind"]), Decimal(debt["amount"]), debt["since"]) for debt in investment.debts
+        ),
+    )
+
+
+def closing_of(basis: FeeBasis) -> Closed:
+    """What closing pays and charges on this basis: also what is accrued."""
+    return closing(basis.terms, basis.state, basis.situation)
 
 
 def charges_of(investment: Investment) -> QuerySet[Charge]:
@@ -111,19 +216,6 @@ def charges_of_account(account: PammAccount) -> QuerySet[Charge]:
         Charge.objects.filter(account=account)
         .select_related("price_point", "investment__owner")
         .order_by("-charged_at", "-id")
-    )
-
-
-def closing_of(basis: FeeBasis, digits: int) -> Closing:
-    """What closing pays and charges on this basis."""
-    return closing(
-        value=basis.value,
-        standing=basis.standing,
-        schedule=basis.schedule,
-        yield_=basis.yield_,
-        net_worth=basis.net_worth,
-        digits=digits,
-        early_exit_rate=basis.early_exit_rate,
     )
 
 
@@ -141,35 +233,58 @@ def interval_start_price(investment: Investment) -> Price | None:
     return Price(start.price_equity, start.price_units) if start is not None else None
 
 
+def interval_return(investment: Investment, price: Price) -> Decimal:
+    """Time-weighted return since the trading interval, or the investment, began; 9 places."""
+    start = interval_start_price(investment)
+    return ZERO if start is None or start.is_zero else time_weighted_return(start, price)
+
+
 def _later(opening: PricePoint | None, joined: PricePoint | None) -> PricePoint | None:
     if opening is None or joined is None:
         return joined or opening
     return joined if joined.sequence > opening.sequence else opening
 
 
-def _interval_return(investment: Investment, price: Price) -> Decimal:
-    start = interval_start_price(investment)
-    return ZERO if start is None or start.is_zero else time_weighted_return(start, price)
+def _early_exit_rate(investment: Investment, terms: FeeTerms, at: datetime) -> Decimal:
+    """The rate of its terms before the lock-in ends, else 0."""
+    ends_at = lock_in_ends_at(investment)
+    return ZERO if ends_at is None or at >= ends_at else terms.early_exit_rate
 
 
-def _figures(investment: Investment) -> InvestmentFigures:
+def _balance_behind(
+    investment: Investment, terms: FeeTerms, moment: Moment
+) -> tuple[Decimal | None, Fraction]:
+    """For terms that count profit from the lower of value and balance: the same share of the pool's balance,
+    and balance per equity. Only a rollover that is carried out knows the balance.
+    """
+    point = moment.point
+    if not terms.lower_profit or point is None or point.equity <= 0:
+        return None, Fraction(1)
+    balance = exact_sum((point.server_balance, -point.owed, point.incoming))
+    share = share_of_balance(
+        units=investment.units, pool_balance=balance, pool_units=point.units, digits=moment.digits
+    )
+    return share, Fraction(balance) / Fraction(point.equity)
+
+
+def _figures(investment: Investment, read: TermsRead) -> InvestmentFigures:
     account = investment.account
-    price, digits = last_price(account), account.currency_digits
-    basis = fee_basis(investment, price, digits, timezone.now())
-    net = closing_of(basis, digits).paid
-    fee = exact_difference(basis.value, net)
-    profit = exact_sum((net, investment.paid_out, -investment.paid_in))
+    moment = last_moment(account)
+    basis = fee_basis(investment, moment, read)
+    closed = closing_of(basis)
+    profit = exact_sum((closed.paid, investment.paid_out, -investment.paid_in))
     interval = investment.interval
     return InvestmentFigures(
         value=basis.value,
-        accrued_fee=fee,
-        net=net,
+        accrued=closed.by_kind,
+        accrued_fee=exact_difference(basis.value, closed.paid),
+        net=closed.paid,
         profit=profit,
         profit_rate=profit / investment.paid_in if investment.paid_in else None,
-        interval_return=basis.yield_,
+        interval_return=interval_return(investment, moment.price),
         high_water_mark=investment.high_water_mark,
         units=investment.units,
-        price=price.rounded(),
+        price=moment.price.rounded(),
         paid_in=investment.paid_in,
         paid_out=investment.paid_out,
         fees_paid=investment.fees_paid,

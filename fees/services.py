@@ -1,223 +1,205 @@
-"""Charging fees: at interval ends, withdrawals and closes of one account at one rollover."""
+"""Charging fees: at interval ends, deposits, withdrawals and closes of one account at one rollover."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from fractions import Fraction
 
 from allocation.models import Investment, UnitEntry
 from allocation.services import UnitBook
-from fees.calc import performance
-from fees.calc.performance import Closing, Standing, Withdrawal, WithdrawalKind
-from fees.calc.schedule import Basis
+from fees.calc import crystallisation, performance
+from fees.calc.crystallisation import Closed, FeeLine, FeeState, PartTaken
+from fees.calc.explanation import explanation
+from fees.calc.kinds import FeeKind
+from fees.calc.performance import Available, WithdrawalKind
+from fees.calc.shares import Shared, split
+from fees.calc.terms import FeeTerms
 from fees.errors import MoreThanAvailable, NothingIsAvailable, TooLittleWouldRemain
-from fees.models import Charge
-from fees.queries import FeeBasis, closing_of, fee_basis
-from money.exact import ZERO, exact_difference, exact_sum
-from offers.models import Terms
+from fees.models import Charge, ChargePart
+from fees.queries import FeeBasis, TermsRead, closing_of, fee_basis, moment_of
+from fees.recipients import Recipients
+from money.exact import ZERO
 
 _ENTRY_KINDS = {
-    Charge.Kind.PERFORMANCE: UnitEntry.Kind.PERFORMANCE_FEE,
-    Charge.Kind.EARLY_EXIT: UnitEntry.Kind.EARLY_EXIT_FEE,
+    FeeKind.MANAGEMENT: UnitEntry.Kind.MANAGEMENT_FEE,
+    FeeKind.SUBSCRIPTION: UnitEntry.Kind.SUBSCRIPTION_FEE,
+    FeeKind.VOLUME: UnitEntry.Kind.VOLUME_FEE,
+    FeeKind.PERFORMANCE: UnitEntry.Kind.PERFORMANCE_FEE,
+    FeeKind.EARLY_EXIT: UnitEntry.Kind.EARLY_EXIT_FEE,
 }
+"""An entry fee redeems no units: it is taken out of the deposit before any are issued."""
 
 
 @dataclass
 class ChargeBook:
-    """Fees charged at one price point, collected with their unit entries and written together.
+    """Fees charged at one price point with their parts, collected with their unit entries and written
+    together.
 
-    Every fee is taken as units at the snapshot's price, so none moves the price, and goes to the manager's
-    income account.
+    Every fee is taken as units at the snapshot's price, so none moves the price, and split at once among its
+    recipients.
     """
 
     book: UnitBook
+    recipients: Recipients
     charges: list[Charge] = field(default_factory=list)
+    parts: list[ChargePart] = field(default_factory=list)
+    _read: TermsRead = field(default_factory=TermsRead)
 
-    @property
-    def total(self) -> Decimal:
-        return exact_sum(charge.amount for charge in self.charges)
+    def basis(self, investment: Investment) -> FeeBasis:
+        """Inputs of the investment's fees as it stands now, after what this rollover has already done."""
+        return fee_basis(investment, moment_of(self.book.point), self._read)
 
     def crystallise(self, investments: Iterable[Investment]) -> None:
-        """The performance fee of each at the end of its trading interval."""
+        """All fees that are due of each at the end of its trading interval."""
         for investment in investments:
-            basis = self._basis(investment)
-            fee = performance.performance_fee(
-                value=basis.value,
-                standing=basis.standing,
-                schedule=basis.schedule,
-                yield_=basis.yield_,
-                net_worth=basis.net_worth,
-                digits=self.book.digits,
-                profit_value=self._profit_value(investment, basis),
-            )
-            if fee.profit <= 0:
-                continue
-            self._charge(
-                investment,
-                basis,
-                Charge.Kind.PERFORMANCE,
-                Charge.Occasion.INTERVAL_END,
-                fee.amount,
-                profit=fee.profit,
-                after=fee.standing_next,
-                rate=fee.rate,
-                unrounded=fee.unrounded,
-                source=None,
-            )
+            basis = self.basis(investment)
+            ended = crystallisation.interval_end(basis.terms, basis.state, basis.situation)
+            self._charge(investment, basis.terms, ended.lines, Charge.Occasion.INTERVAL_END, None)
+            self._leave_with(investment, basis, ended.state)
 
-    def take_part(self, investment: Investment, plan: Withdrawal, *, source: uuid.UUID) -> UnitEntry:
+    def take_entry_fee(self, investment: Investment, amount: Decimal, *, source: uuid.UUID) -> Decimal:
+        """The entry fee of a deposit, in whole minor units; the mark rises by what it leaves."""
+        terms = self._read.of(investment)
+        basis = self.basis(investment)
+        deposited = crystallisation.deposit(
+            amount, terms, basis.state, self.book.digits, self.book.point.sequence
+        )
+        _store_state(investment, deposited.state)
+        if deposited.line is None:
+            return ZERO
+        self._charge(investment, terms, [deposited.line], Charge.Occasion.DEPOSIT, source)
+        return deposited.line.amount
+
+    def take_part(self, investment: Investment, plan: PartTaken, *, source: uuid.UUID) -> UnitEntry:
         """Carry out a planned part withdrawal: its fees first, then the payment."""
-        basis = self._basis(investment)
-        if plan.fee or plan.unrounded:
-            self._charge(
-                investment,
-                basis,
-                Charge.Kind.PERFORMANCE,
-                Charge.Occasion.WITHDRAWAL,
-                plan.fee,
-                profit=exact_difference(basis.value, basis.standing.high_water_mark),
-                after=plan.standing_next,
-                rate=plan.rate,
-                unrounded=plan.unrounded,
-                source=source,
-            )
-        if plan.exit_fee:
-            self._charge_exit(investment, basis, Charge.Occasion.WITHDRAWAL, plan.exit_fee, source)
-        investment.high_water_mark = plan.high_water_mark_next
-        investment.performance_carried = plan.carried_next
+        basis = self.basis(investment)
+        self._charge(investment, basis.terms, plan.lines, Charge.Occasion.WITHDRAWAL, source)
+        self._leave_with(investment, basis, plan.state)
         return self.book.redeem(investment, plan.net, UnitEntry.Kind.WITHDRAWAL, source=source)
 
-    def close(self, investment: Investment, *, source: uuid.UUID) -> tuple[Closing, UnitEntry]:
+    def close(self, investment: Investment, *, source: uuid.UUID) -> tuple[Closed, UnitEntry]:
         """Crystallise everything and redeem all units: pays the value less the fees."""
-        basis = self._basis(investment)
+        basis = self.basis(investment)
         units_before = investment.units
-        closing = closing_of(basis, self.book.digits)
-        if closing.fee:
-            self._charge(
-                investment,
-                basis,
-                Charge.Kind.PERFORMANCE,
-                Charge.Occasion.CLOSE,
-                closing.fee,
-                profit=closing.profit,
-                after=Standing(ZERO),
-                rate=closing.rate,
-                unrounded=closing.unrounded,
-                source=source,
-            )
-        if closing.exit_fee:
-            self._charge_exit(investment, basis, Charge.Occasion.CLOSE, closing.exit_fee, source)
+        closed = closing_of(basis)
+        self._charge(investment, basis.terms, closed.lines, Charge.Occasion.CLOSE, source)
         entry = self.book.close(
-            investment, closing.paid, worth=basis.value, units_before=units_before, source=source
+            investment, closed.paid, worth=basis.value, units_before=units_before, source=source
         )
-        return closing, entry
+        return closed, entry
 
     def write(self) -> None:
-        """Store the charges, in the caller's transaction, after the book they belong to."""
+        """Store charges and parts, in the caller's transaction, after the book they belong to."""
         Charge.objects.bulk_create(self.charges)
-
-    def _basis(self, investment: Investment) -> FeeBasis:
-        return fee_basis(investment, self.book.price, self.book.digits, self.book.point.priced_at)
-
-    def _profit_value(self, investment: Investment, basis: FeeBasis) -> Decimal | None:
-        terms, point = investment.terms, self.book.point
-        if terms is None or terms.profit_basis != Terms.ProfitBasis.LOWER:
-            return None
-        return performance.lower_profit_value(
-            value=basis.value,
-            units=investment.units,
-            pool_balance=exact_sum((point.server_balance, -point.owed, point.incoming)),
-            pool_units=point.units,
-            digits=self.book.digits,
-        )
-
-    def _charge_exit(
-        self,
-        investment: Investment,
-        basis: FeeBasis,
-        occasion: Charge.Occasion,
-        amount: Decimal,
-        source: uuid.UUID,
-    ) -> None:
-        self._charge(
-            investment,
-            basis,
-            Charge.Kind.EARLY_EXIT,
-            occasion,
-            amount,
-            profit=ZERO,
-            after=Standing(investment.high_water_mark, investment.performance_carried),
-            rate=basis.early_exit_rate,
-            unrounded=amount,
-            source=source,
-        )
+        ChargePart.objects.bulk_create(self.parts)
 
     def _charge(
         self,
         investment: Investment,
-        basis: FeeBasis,
-        kind: Charge.Kind,
+        terms: FeeTerms,
+        lines: Sequence[FeeLine],
         occasion: Charge.Occasion,
-        amount: Decimal,
-        *,
-        profit: Decimal,
-        after: Standing,
-        rate: Fraction | Decimal,
-        unrounded: Fraction | Decimal,
         source: uuid.UUID | None,
     ) -> None:
         account, point = self.book.account, self.book.point
-        before = Standing(investment.high_water_mark, investment.performance_carried)
-        if amount:
-            self.book.redeem(investment, amount, _ENTRY_KINDS[kind], source=source)
-        investment.high_water_mark = after.high_water_mark
-        investment.performance_carried = after.carried
-        self.book.touch(investment)
-        self.charges.append(
-            Charge(
+        for line in lines:
+            if line.amount and line.kind is not FeeKind.ENTRY:
+                self.book.redeem(investment, line.amount, _ENTRY_KINDS[line.kind], source=source)
+            charge = Charge(
                 account=account,
                 investment=investment,
                 price_point=point,
-                kind=kind,
+                kind=line.kind.value,
                 occasion=occasion,
-                amount=amount,
+                collects_debt=line.collects_debt,
+                amount=line.amount,
+                uncollected=line.uncollected,
                 currency=account.currency,
                 currency_digits=account.currency_digits,
-                profit=profit,
-                mark_before=before.high_water_mark,
-                mark_after=after.high_water_mark,
-                carried_before=before.carried,
-                carried_after=after.carried,
-                receiver_id=account.income_account_id,
+                profit=line.profit,
+                mark_before=line.mark_before,
+                mark_after=line.mark_after,
+                carried_before=line.carried_before,
+                carried_after=line.carried_after,
                 charged_at=point.priced_at,
-                basis={
-                    "value": str(basis.value),
-                    "yield": str(basis.yield_),
-                    "net_worth": str(basis.net_worth),
-                    "rate": str(rate),
-                    "unrounded": str(unrounded),
-                    "schedule": basis.schedule.to_json(),
-                    "price_equity": str(point.price_equity),
-                    "price_units": str(point.price_units),
-                },
+                explanation=explanation(line, self.book.digits),
             )
+            self.charges.append(charge)
+            if line.amount:
+                self.parts += self._split(charge, investment, terms)
+
+    def _split(self, charge: Charge, investment: Investment, terms: FeeTerms) -> list[ChargePart]:
+        """Parts above 0 of a charge, and the investment's running sums after it."""
+        payees = self.recipients.payees(investment)
+        parts, after = split(
+            charge.amount,
+            _shared(investment, charge.kind),
+            terms.shares.among(len(payees.agents)),
+            self.book.digits,
         )
+        investment.shared = investment.shared | {
+            charge.kind: {"charged": str(after.charged), "had": [str(amount) for amount in after.had]}
+        }
+        party = ChargePart.Party
+        rows = [
+            (party.BROKER, 0, payees.broker, parts.broker),
+            *(
+                (party.AGENT, level, agent, amount)
+                for level, (agent, amount) in enumerate(
+                    zip(payees.agents, parts.agents, strict=False), start=1
+                )
+            ),
+            (party.MANAGER, 0, payees.manager, parts.manager),
+        ]
+        return [
+            ChargePart(
+                charge=charge,
+                account=charge.account,
+                price_point=charge.price_point,
+                party=who,
+                level=level,
+                payee=payee,
+                amount=amount,
+                currency=charge.currency,
+                currency_digits=charge.currency_digits,
+            )
+            for who, level, payee, amount in rows
+            if amount
+        ]
+
+    def _leave_with(self, investment: Investment, basis: FeeBasis, state: FeeState) -> None:
+        """What the investment carries on; what accrued is charged and begins again."""
+        if state != basis.state:
+            _store_state(investment, state)
+            self.book.touch(investment)
+        if basis.terms.accrues:
+            self.book.restart_accruals(investment)
+
+
+def _store_state(investment: Investment, state: FeeState) -> None:
+    investment.high_water_mark = state.standing.high_water_mark
+    investment.performance_carried = state.standing.carried
+    investment.carried = {kind.value: format(kept, "f") for kind, kept in state.carried.items()}
+    investment.debts = [
+        {"kind": debt.kind.value, "amount": format(debt.amount, "f"), "since": debt.since}
+        for debt in state.debts
+    ]
+
+
+def _shared(investment: Investment, kind: str) -> Shared:
+    row = investment.shared.get(kind)
+    if row is None:
+        return Shared()
+    return Shared(Decimal(row["charged"]), tuple(Decimal(amount) for amount in row["had"]))
 
 
 def withdrawal_kind(
-    investment: Investment,
-    net_amount: Decimal,
-    basis: FeeBasis,
-    digits: int,
-    *,
-    closes_if_too_little_remains: bool,
+    investment: Investment, net_amount: Decimal, basis: FeeBasis, *, closes_if_too_little_remains: bool
 ) -> WithdrawalKind:
     """Whether taking out `net_amount` is a part or a close. Raises `TooLittleWouldRemain`,
     `NothingIsAvailable`.
     """
-    minimum = minimum_remaining(investment)
-    room = available(investment, basis, digits)
+    room = available(investment, basis)
     kind = performance.withdrawal_kind(
         net_amount=net_amount,
         closing_pays=room.closing,
@@ -226,66 +208,29 @@ def withdrawal_kind(
     )
     if kind is WithdrawalKind.TOO_LITTLE_WOULD_REMAIN:
         raise TooLittleWouldRemain(
-            field="amount", minimum=minimum, largest=room.part, currency=investment.account.currency
+            field="amount",
+            minimum=minimum_remaining(investment),
+            largest=room.part,
+            currency=investment.account.currency,
         )
     return kind
 
 
-def available(investment: Investment, basis: FeeBasis, digits: int) -> performance.Available:
+def available(investment: Investment, basis: FeeBasis) -> Available:
     """What can be taken out of the investment now, net of fees, its minimum remaining amount kept."""
-    if crystallises_whole(investment, basis):
-        return performance.available_after_crystallising_all(
-            value=basis.value,
-            standing=basis.standing,
-            schedule=basis.schedule,
-            digits=digits,
-            early_exit_rate=basis.early_exit_rate,
-            minimum_remaining=minimum_remaining(investment),
-        )
-    return performance.available(
-        value=basis.value,
-        standing=basis.standing,
-        schedule=basis.schedule,
-        yield_=basis.yield_,
-        net_worth=basis.net_worth,
-        digits=digits,
-        early_exit_rate=basis.early_exit_rate,
-        minimum_remaining=minimum_remaining(investment),
+    return crystallisation.available(
+        basis.terms, basis.state, basis.situation, minimum_remaining=minimum_remaining(investment)
     )
-
-
-def crystallises_whole(investment: Investment, basis: FeeBasis) -> bool:
-    """Whether any withdrawal charges all of the profit first: an offer setting of flat schedules."""
-    whole = investment.terms is not None and investment.terms.on_withdrawal == Terms.OnWithdrawal.WHOLE
-    return whole and basis.schedule.basis is Basis.FLAT
 
 
 def minimum_remaining(investment: Investment) -> Decimal:
     return investment.terms.minimum_remaining if investment.terms is not None else ZERO
 
 
-def plan_withdrawal(investment: Investment, net_amount: Decimal, basis: FeeBasis, digits: int) -> Withdrawal:
+def plan_withdrawal(investment: Investment, net_amount: Decimal, basis: FeeBasis) -> PartTaken:
     """Fees and marks of taking out `net_amount`. Raises `NothingIsAvailable`, `MoreThanAvailable`."""
     try:
-        if crystallises_whole(investment, basis):
-            return performance.withdrawal_after_crystallising_all(
-                net_amount=net_amount,
-                value=basis.value,
-                standing=basis.standing,
-                schedule=basis.schedule,
-                digits=digits,
-                early_exit_rate=basis.early_exit_rate,
-            )
-        return performance.withdrawal(
-            net_amount=net_amount,
-            value=basis.value,
-            standing=basis.standing,
-            schedule=basis.schedule,
-            yield_=basis.yield_,
-            net_worth=basis.net_worth,
-            digits=digits,
-            early_exit_rate=basis.early_exit_rate,
-        )
+        return crystallisation.withdrawal(net_amount, basis.terms, basis.state, basis.situation)
     except performance.NothingAvailable:
         raise NothingIsAvailable from None
     except performance.MoreThanAvailable as refusal:

@@ -7,7 +7,6 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import DECIDING_ROLES, STAFF_ROLES, PammAccount, User
@@ -16,7 +15,7 @@ from allocation.calc.units import values
 from allocation.models import Investment
 from allocation.services import last_price, lock_in_ends_at
 from brokers.errors import NotFound
-from fees.queries import fee_basis, with_figures
+from fees.queries import fee_basis, last_moment, with_figures
 from fees.services import available, minimum_remaining
 from investing.models import Request
 from money.exact import ZERO, exact_sum
@@ -115,9 +114,8 @@ class WithdrawalTerms:
 
 def withdrawal_terms(investment: Investment) -> WithdrawalTerms:
     """Two queries at most, where the investment came `with_figures`."""
-    digits = investment.account.currency_digits
-    basis = fee_basis(investment, last_price(investment.account), digits, timezone.now())
-    room = available(investment, basis, digits)
+    basis = fee_basis(investment, last_moment(investment.account))
+    room = available(investment, basis)
     promised = Request.objects.filter(
         investment=investment, kind=Request.Kind.WITHDRAWAL, state__in=Request.OPEN_STATES
     ).aggregate(total=Sum("amount"))["total"]

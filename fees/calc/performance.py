@@ -138,17 +138,12 @@ def net_worth_basis(price: Price, lowest_units: Decimal, digits: int) -> Decimal
     return value_of_units(lowest_units, price, digits)
 
 
-def lower_profit_value(
-    *, value: Decimal, units: Decimal, pool_balance: Decimal, pool_units: Decimal, digits: int
-) -> Decimal:
-    """`profit_value` for offers whose profit basis is *lower*.
+def share_of_balance(*, units: Decimal, pool_balance: Decimal, pool_units: Decimal, digits: int) -> Decimal:
+    """The same share of the pool's balance as `units` are of its units, to the nearest minor unit.
 
-    The smaller of the value and the same share of the pool's balance, to the nearest minor unit: floating
-    profit waits and floating loss counts. `pool_balance` is balance less what is owed plus what
-    is on its way in.
+    `pool_balance` is balance less what is owed plus what is on its way in.
     """
-    share = Fraction(pool_balance) * Fraction(units) / Fraction(pool_units)
-    return min(value, nearest_money(share, digits))
+    return nearest_money(Fraction(pool_balance) * Fraction(units) / Fraction(pool_units), digits)
 
 
 def performance_fee(
@@ -166,8 +161,8 @@ def performance_fee(
     No fee and the mark unmoved at or below it; otherwise the next mark is what the fee left, also at a rate
     of 0.
 
-    `profit_value`: the value the profit is counted from, where it is not `value` itself (see
-    `lower_profit_value`).
+    `profit_value`: the value the profit is counted from, where it is not `value` itself: under the profit
+    basis *lower*, the smaller of the value and the same share of the balance (`share_of_balance`).
     """
     counted = value if profit_value is None else profit_value
     profit = exact_difference(counted, standing.high_water_mark)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.db.models import Q
 
@@ -23,13 +24,15 @@ from allocation.services import (
     note_units_before_deposit,
 )
 from brokers.errors import Refusal
-from fees.calc.performance import Standing, WithdrawalKind, after_deposit
-from fees.queries import FeeBasis, closing_of, fee_basis
+from brokers.models import Broker
+from fees.calc.performance import WithdrawalKind
+from fees.queries import FeeBasis, closing_of
+from fees.recipients import Recipients
 from fees.services import ChargeBook, plan_withdrawal, withdrawal_kind
 from investing.errors import OwnCapitalWouldBreak
 from investing.models import Request
 from investing.services.requests import fail_request, is_tiered
-from money.exact import ZERO, exact_difference, exact_sum
+from money.exact import ZERO, exact_difference
 from offers.models import Terms
 from outbox.services import record_events
 from transfers.models import Side, Transfer
@@ -44,7 +47,7 @@ class Execution:
 
     account: PammAccount
     book: UnitBook
-    zone: tzinfo
+    broker: Broker
     has_open_positions: bool
     free_money: Decimal
     charges: ChargeBook = field(init=False)
@@ -57,7 +60,14 @@ class Execution:
     remainder_blocks: bool = False
 
     def __post_init__(self) -> None:
-        self.charges = ChargeBook(self.book)
+        account = self.account
+        recipients = Recipients(account, self.broker.public_id, account.manager.public_id)
+        self.charges = ChargeBook(self.book, recipients)
+
+    @property
+    def zone(self) -> tzinfo:
+        """Where the trading intervals' days begin."""
+        return ZoneInfo(self.broker.time_zone)
 
     def run(self) -> None:
         """Decide everything that is due. A constant number of statements."""
@@ -144,7 +154,12 @@ class Execution:
             (
                 "fee.charged",
                 charge.investment.public_id,
-                {"kind": charge.kind, "amount": str(charge.amount), "currency": charge.currency},
+                {
+                    "kind": charge.kind,
+                    "amount": str(charge.amount),
+                    "currency": charge.currency,
+                    "occasion": charge.occasion,
+                },
             )
             for charge in self.charges.charges
             if charge.amount
@@ -185,7 +200,7 @@ class Execution:
         if investment.state != Investment.State.ACTIVE:
             fail_request(request, reason_code="investment_not_active")
             return
-        basis = fee_basis(investment, self.book.price, self.book.digits, self.book.point.priced_at)
+        basis = self.charges.basis(investment)
         try:
             self._require_own_capital(investment, request, basis)
             kind = self._kind(investment, request, basis)
@@ -203,7 +218,6 @@ class Execution:
             investment,
             request.amount,
             basis,
-            self.book.digits,
             closes_if_too_little_remains=request.close_if_below_minimum,
         )
 
@@ -211,24 +225,24 @@ class Execution:
         if investment.units == self.book.units and self.has_open_positions:
             self._wait(request, "positions_open")
             return
-        if closing_of(basis, self.book.digits).paid > self.free_money:
+        if closing_of(basis).paid > self.free_money:
             self._wait(request, "free_margin")
             return
         tiered_until = self._blocking(investment)
-        closing, entry = self.charges.close(investment, source=request.public_id)
-        self._pay(request, investment, Transfer.Purpose.CLOSE, closing.paid)
-        self._done(request, entry, closing.paid, exact_sum((closing.fee, closing.exit_fee)), tiered_until)
+        closed, entry = self.charges.close(investment, source=request.public_id)
+        self._pay(request, investment, Transfer.Purpose.CLOSE, closed.paid)
+        self._done(request, entry, closed.paid, closed.fees, tiered_until)
 
     def _take_part(self, request: Request, investment: Investment, basis: FeeBasis) -> None:
         if request.amount is None:
             raise ValueError("a withdrawal has an amount")
-        plan = plan_withdrawal(investment, request.amount, basis, self.book.digits)
+        plan = plan_withdrawal(investment, request.amount, basis)
         if plan.net > self.free_money:
             self._wait(request, "free_margin")
             return
         entry = self.charges.take_part(investment, plan, source=request.public_id)
         self._pay(request, investment, Transfer.Purpose.WITHDRAWAL, plan.net)
-        self._done(request, entry, plan.net, exact_sum((plan.fee, plan.exit_fee)), self._blocking(investment))
+        self._done(request, entry, plan.net, plan.fees, self._blocking(investment))
 
     def _pay(
         self, request: Request, investment: Investment, purpose: Transfer.Purpose, amount: Decimal
@@ -247,6 +261,7 @@ class Execution:
                 currency_digits=self.book.digits,
                 source=pamm_endpoint(self.account),
                 destination=Endpoint(personal.login, Side.PERSONAL, personal.public_id),
+                payee=personal.public_id,
             )
         )
 
@@ -265,15 +280,12 @@ class Execution:
         was_active = investment.state == Investment.State.ACTIVE
         if was_active:
             note_units_before_deposit(investment)
-        entry = self.book.issue(investment, request.amount, source=request.public_id)
-        standing = after_deposit(
-            Standing(investment.high_water_mark, investment.performance_carried), request.amount
-        )
-        investment.high_water_mark = standing.high_water_mark
+        fee = self.charges.take_entry_fee(investment, request.amount, source=request.public_id)
+        entry = self.book.issue(investment, request.amount, source=request.public_id, fee=fee)
         if not was_active:
             join_interval(investment, self.book.point, self.zone)
         self.releases.append((collection, pamm_endpoint(self.account)))
-        self._done(request, entry, request.amount, ZERO, (None, None))
+        self._done(request, entry, request.amount, fee, (None, None))
 
     def _blocking(self, investment: Investment) -> tuple[datetime | None, int | None]:
         """Until when money taken out under tiers may not come back: the end of its trading interval."""

@@ -17,14 +17,14 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from accounts.models import STAFF_ROLES, PammAccount, PersonalAccount, User
-from accounts.queries import has_role
+from accounts.queries import agent_chain, has_role
 from allocation.models import Investment
-from allocation.services import last_price, lock_in_ends_at
+from allocation.services import lock_in_ends_at
 from brokers.errors import NotAllowed, NotFound, Refusal
 from fees.calc.performance import WithdrawalKind
 from fees.calc.schedule import Basis
 from fees.errors import MoreThanAvailable
-from fees.queries import fee_basis, schedule_of
+from fees.queries import TermsRead, fee_basis, last_moment
 from fees.services import plan_withdrawal, withdrawal_kind
 from investing.amounts import require_amount
 from investing.errors import (
@@ -137,6 +137,7 @@ def request_first_deposit(
             personal_account=personal_account,
             terms=terms,
             series=account.series,
+            agents=[str(agent.public_id) for agent in agent_chain(personal_account)],
         )
         return _create(
             investment, Request.Kind.DEPOSIT, amount, owner, idempotency_key, approval=offer.approval
@@ -213,16 +214,15 @@ def request_withdrawal(
         _require_lock_in_over(locked)
         _require_no_opposite(account, by, Request.Kind.WITHDRAWAL)
         promised = _promised(locked)
-        basis = fee_basis(locked, last_price(account), account.currency_digits, timezone.now())
+        basis = fee_basis(locked, last_moment(account))
         kind = withdrawal_kind(
             locked,
             exact_sum((amount, promised)),
             basis,
-            account.currency_digits,
             closes_if_too_little_remains=close_if_below_minimum,
         )
         if kind is WithdrawalKind.PART:
-            plan = plan_withdrawal(locked, exact_sum((amount, promised)), basis, account.currency_digits)
+            plan = plan_withdrawal(locked, exact_sum((amount, promised)), basis)
             _require_own_capital(locked, left=exact_difference(basis.value, plan.gross))
         else:
             _require_not_above_closing(locked, exact_sum((amount, promised)), basis.value)
@@ -604,7 +604,7 @@ def _require_not_taken_out_early(account: PammAccount, owner: User) -> None:
 
 def is_tiered(investment: Investment) -> bool:
     """Whether the tier its fee reaches depends on a yield or a net worth."""
-    return schedule_of(investment).basis is not Basis.FLAT
+    return TermsRead().of(investment).schedule.basis is not Basis.FLAT
 
 
 def _promised(investment: Investment) -> Decimal:

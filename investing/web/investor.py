@@ -11,18 +11,17 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import User
 from allocation.models import Investment
-from allocation.services import last_price
 from brokers.errors import NotFound, Refusal
 from brokers.identifiers import new_public_id
 from brokers.web.csv_files import csv_answer
-from fees.calc.performance import Withdrawal, WithdrawalKind
-from fees.queries import fee_basis, figures_of
+from fees.calc.crystallisation import PartTaken
+from fees.calc.performance import WithdrawalKind
+from fees.queries import fee_basis, figures_of, last_moment
 from fees.services import plan_withdrawal, withdrawal_kind
 from investing.models import Request
 from investing.queries import (
@@ -269,18 +268,16 @@ def _withdrawal_review(request: HttpRequest, investment: Investment, form: forms
 
 def _plan(
     investment: Investment, amount: Decimal, promised: Decimal, agreed: dict[str, Any]
-) -> Withdrawal | None:
+) -> PartTaken | None:
     """The part withdrawal that would be carried out; None where it would be a close."""
-    digits = investment.account.currency_digits
-    basis = fee_basis(investment, last_price(investment.account), digits, timezone.now())
+    basis = fee_basis(investment, last_moment(investment.account))
     kind = withdrawal_kind(
         investment,
         exact_sum((amount, promised)),
         basis,
-        digits,
         closes_if_too_little_remains=agreed["close_if_below_minimum"],
     )
-    return plan_withdrawal(investment, amount, basis, digits) if kind is WithdrawalKind.PART else None
+    return plan_withdrawal(investment, amount, basis) if kind is WithdrawalKind.PART else None
 
 
 def _investment_context(investment: Investment) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Iterable
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 from django.db import transaction
 
@@ -58,7 +57,7 @@ def price_account(rollover: Rollover, reading: Reading, holder: uuid.UUID, broke
         execution = Execution(
             account,
             book,
-            ZoneInfo(broker.time_zone),
+            broker,
             snapshot.has_open_positions,
             max(ZERO, exact_difference(snapshot.withdrawable, snapshot.owed)),
         )

@@ -22,9 +22,9 @@ from fees.calc.performance import (
     available,
     available_after_crystallising_all,
     closing,
-    lower_profit_value,
     net_worth_basis,
     performance_fee,
+    share_of_balance,
     withdrawal,
     withdrawal_after_crystallising_all,
     withdrawal_kind,
@@ -118,9 +118,8 @@ def test_performance_fee_currency_without_decimals_carries_whole_fractions() -> 
 
 def test_performance_fee_lower_basis_floating_profit_waits_and_floating_loss_counts() -> None:
     share: dict[str, Any] = {"units": Decimal(100), "pool_units": Decimal(1000), "digits": 2}
-    waits = lower_profit_value(value=Decimal("120.00"), pool_balance=Decimal("1100.00"), **share)
-    counts = lower_profit_value(value=Decimal("105.00"), pool_balance=Decimal("1100.00"), **share)
-    assert (waits, counts) == (Decimal("110.00"), Decimal("105.00"))
+    waits = share_of_balance(pool_balance=Decimal("1100.00"), **share)
+    assert waits == Decimal("110.00")
     fee = performance_fee(**inputs("120.00", "100.00"), profit_value=waits)
     assert (fee.amount, fee.high_water_mark_next) == (Decimal("2.00"), Decimal("108.00"))
 

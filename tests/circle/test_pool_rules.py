@@ -253,7 +253,7 @@ def test_fee_owed_for_want_of_margin_stays_out_of_the_equity_and_is_sent_again(
     desk.bind_margin(account)
     desk.roll(account)
     assert Charge.objects.get(investment=investment).amount == Decimal("20.00")
-    fee = Transfer.objects.get(purpose=Transfer.Purpose.PERFORMANCE_FEE)
+    fee = Transfer.objects.get(purpose=Transfer.Purpose.FEE)
     leg = fee.legs.get(position=1)
     assert (fee.state, leg.state) == (Transfer.State.PLANNED, Leg.State.REFUSED)
     desk.roll(account)
