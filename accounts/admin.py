@@ -23,12 +23,25 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
-from accounts.models import STAFF_ROLES, HouseAccount, Manager, PammAccount, PersonalAccount, Role, User
+from accounts.models import (
+    STAFF_ROLES,
+    Agent,
+    HouseAccount,
+    Manager,
+    PammAccount,
+    PersonalAccount,
+    Role,
+    User,
+)
+from accounts.queries import agent_chain
 from accounts.services import (
     appoint_house_account,
     grant_role,
+    introduce_client,
+    make_agent,
     make_manager,
     open_personal_account,
+    place_agent,
     register_client,
     register_staff,
     revoke_role,
@@ -204,10 +217,36 @@ class PammAccountAdmin(ReadOnlyAdmin):
         )
 
 
+class AgentForm(forms.Form):
+    """One of the broker's agents, or nobody."""
+
+    agent = forms.ModelChoiceField[Agent](
+        queryset=Agent.objects.none(),
+        label=_("Agent"),
+        required=False,
+        empty_label=_("Nobody"),
+        to_field_name="public_id",
+        widget=UnfoldAdminSelectWidget,
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field: Any = self.fields["agent"]
+        field.queryset = Agent.objects.select_related("user").order_by("user__email")
+        field.label_from_instance = lambda agent: agent.user.email
+
+
 @admin.register(PersonalAccount, site=back_office)
 class PersonalAccountAdmin(ReadOnlyAdmin):
-    list_display: ClassVar = ["login", link("user", _("client")), "currency", "server", "created_at"]
-    list_select_related = ("user", "server")
+    list_display: ClassVar = [
+        "login",
+        link("user", _("client")),
+        "currency",
+        "server",
+        link("introduced_by", _("introduced by")),
+        "created_at",
+    ]
+    list_select_related = ("user", "server", "introduced_by__user")
     list_filter = ("currency",)
     search_fields = ("=login", "user__email", "=public_id")
     fields: ClassVar = [
@@ -217,8 +256,92 @@ class PersonalAccountAdmin(ReadOnlyAdmin):
         "currency",
         words("server", _("trading server")),
         link("introduced_by", _("introduced by")),
+        "chain",
         "created_at",
     ]
+    actions_detail: ClassVar = ["introduce"]
+
+    def has_administer_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return has_any(request, ADMINISTRATORS)
+
+    @admin.display(description=_("agents, nearest first"))
+    def chain(self, account: PersonalAccount) -> str:
+        return " → ".join(str(agent) for agent in agent_chain(account))
+
+    @action(
+        description=_("Say who introduced the client"),
+        url_path="introduce",
+        permissions=["administer"],
+        icon="handshake",
+    )
+    def introduce(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        account: PersonalAccount = self.get_or_404(request, object_id)
+        form = AgentForm(request.POST or None, initial={"agent": account.introduced_by})
+        if request.method == "POST" and form.is_valid():
+            agent = form.cleaned_data["agent"]
+            self.carried_out(
+                request,
+                lambda: introduce_client(personal_account=account, agent=agent, by=staff_member(request)),
+                row=account,
+                done=_now("%(account)s: introduced by %(agent)s.")
+                % {"account": account, "agent": agent or _now("nobody")},
+            )
+            return HttpResponseRedirect(change_url(account))
+        return self.confirmation(
+            request,
+            title=_("Who introduced this client"),
+            form=form,
+            facts=[(_("Personal account"), account), (_("Client"), account.user)],
+            submit=_("Save"),
+            warning=_("For investments made from now on: the others keep the agents they began with."),
+            back=change_url(account),
+        )
+
+
+@admin.register(Agent, site=back_office)
+class AgentAdmin(ReadOnlyAdmin):
+    list_display: ClassVar = ["user", link("parent", _("introduced by")), "created_at"]
+    list_select_related = ("user", "parent__user")
+    search_fields = ("user__email", "user__last_name", "=public_id")
+    fields: ClassVar = [
+        "public_id",
+        link("user", _("person")),
+        link("parent", _("introduced by")),
+        "below",
+        "created_at",
+    ]
+    actions_detail: ClassVar = ["place"]
+
+    def has_administer_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return has_any(request, ADMINISTRATORS)
+
+    @admin.display(description=_("agents it introduced"))
+    def below(self, agent: Agent) -> str:
+        return ", ".join(str(child) for child in agent.children.select_related("user").order_by("pk"))
+
+    @action(description=_("Place under an agent"), url_path="place", permissions=["administer"], icon="lan")
+    def place(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        agent: Agent = self.get_or_404(request, object_id)
+        form = AgentForm(request.POST or None, initial={"agent": agent.parent})
+        if request.method == "POST" and form.is_valid():
+            parent = form.cleaned_data["agent"]
+            self.carried_out(
+                request,
+                lambda: place_agent(agent=agent, parent=parent, by=staff_member(request)),
+                row=agent,
+                done=_now("%(agent)s stands under %(parent)s now.")
+                % {"agent": agent, "parent": parent or _now("nobody")},
+            )
+            return HttpResponseRedirect(change_url(agent))
+        return self.confirmation(
+            request,
+            title=_("Place this agent"),
+            form=form,
+            facts=[(_("Agent"), agent), (_("Introduced by"), agent.parent)],
+            submit=_("Place"),
+            warning=_("Everybody below moves along. Investments keep the agents they began with."),
+            back=change_url(agent),
+        )
 
 
 class HouseAccountForm(forms.Form):
@@ -366,7 +489,7 @@ class UserAdmin(BackOfficeAdmin):
     ]
     readonly_fields: ClassVar = ["public_id", "email", "roles", "date_joined", "last_login"]
     actions_list: ClassVar = ["add_client", "add_staff"]
-    actions_detail: ClassVar = ["open_account", "grant", "revoke", "appoint"]
+    actions_detail: ClassVar = ["open_account", "grant", "revoke", "appoint", "appoint_agent"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).prefetch_related("memberships")
@@ -548,6 +671,28 @@ class UserAdmin(BackOfficeAdmin):
             form=form,
             facts=[(_("Person"), user), (_("E-mail"), user.email)],
             submit=_("Make a manager"),
+            back=change_url(user),
+        )
+
+    @action(description=_("Make an agent"), url_path="appoint-agent", permissions=["administer"], icon="lan")
+    def appoint_agent(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        user: User = self.get_or_404(request, object_id)
+        form = AgentForm(request.POST or None)
+        form.fields["agent"].label = _("Introduced by")
+        if request.method == "POST" and form.is_valid():
+            self.carried_out(
+                request,
+                lambda: make_agent(user=user, parent=form.cleaned_data["agent"], by=staff_member(request)),
+                row=user,
+                done=_now("%(user)s may introduce clients now.") % {"user": user},
+            )
+            return HttpResponseRedirect(change_url(user))
+        return self.confirmation(
+            request,
+            title=_("Make this person an agent"),
+            form=form,
+            facts=[(_("Person"), user), (_("E-mail"), user.email)],
+            submit=_("Make an agent"),
             back=change_url(user),
         )
 

@@ -150,7 +150,9 @@ class PersonalAccount(TradingAccount):
     """
 
     user = TenantForeignKey(User, related_name="personal_accounts")
-    introduced_by = TenantForeignKey("accounts.Agent", related_name="introduced_accounts", null=True, blank=True)
+    introduced_by = TenantForeignKey(
+        "accounts.Agent", related_name="introduced_accounts", null=True, blank=True
+    )
 
     class Meta:
         constraints = [

@@ -8,11 +8,38 @@ from zoneinfo import available_timezones
 from django import forms
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from accounts.models import Role
+from brokers.errors import Refusal
 from brokers.models import Broker
+from fees.calc.shares import Shares
+from offers.drafts import check_shares
 from pamm_platform.admin_pages import BackOfficeAdmin
 from pamm_platform.admin_site import back_office
+
+FEE_CEILINGS = (
+    "performance_fee_ceiling",
+    "management_fee_ceiling",
+    "entry_fee_ceiling",
+    "early_exit_fee_ceiling",
+)
+
+
+NOT_A_FRACTION = _("A fraction between 0 and 1: 0.5 is 50 %.")
+
+
+class SharesField(forms.CharField):
+    """A list of decimal strings, written with spaces between them."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return " ".join(value) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> Any:
+        typed = [share for share in re.split(r"[\s;,]+", super().to_python(value) or "") if share]
+        if not all(re.fullmatch(r"\d(\.\d{1,9})?", share) for share in typed):
+            raise forms.ValidationError(_("Write fractions with spaces between them: 0.10 0.05"))
+        return typed
 
 
 class BrokerForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -30,8 +57,18 @@ class BrokerForm(forms.ModelForm):  # type: ignore[type-arg]
             "quiet_minutes",
             "stale_tick_seconds",
             "floating_tolerance",
-            "performance_fee_ceiling",
+            *FEE_CEILINGS,
+            "fee_share_rate",
+            "agent_share_rates",
         )
+
+    agent_share_rates = SharesField(
+        label=_("Agents' shares"),
+        required=False,
+        max_length=200,
+        widget=UnfoldAdminTextInputWidget,
+        help_text=_("Of every fee, one for each level, the nearest agent first: 0.10 0.05"),
+    )
 
     def clean_primary_colour(self) -> str:
         colour: str = self.cleaned_data["primary_colour"]
@@ -45,17 +82,28 @@ class BrokerForm(forms.ModelForm):  # type: ignore[type-arg]
             raise forms.ValidationError(_("No such time zone."), code="unknown_time_zone")
         return zone
 
-    def clean_performance_fee_ceiling(self) -> Decimal:
-        return self._fraction("performance_fee_ceiling")
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        for name in ("floating_tolerance", *FEE_CEILINGS):
+            if name in cleaned and not 0 <= cleaned[name] <= 1:
+                self.add_error(
+                    name,
+                    forms.ValidationError(
+                        _("A fraction between 0 and 1: 0.5 is 50 %."), code="not_a_fraction"
+                    ),
+                )
+        self._check_shares(cleaned)
+        return cleaned
 
-    def clean_floating_tolerance(self) -> Decimal:
-        return self._fraction("floating_tolerance")
-
-    def _fraction(self, field: str) -> Decimal:
-        rate: Decimal = self.cleaned_data[field]
-        if not 0 <= rate <= 1:
-            raise forms.ValidationError(_("A fraction between 0 and 1: 0.5 is 50 %."), code="not_a_fraction")
-        return rate
+    def _check_shares(self, cleaned: dict[str, Any]) -> None:
+        if "fee_share_rate" not in cleaned or "agent_share_rates" not in cleaned:
+            return
+        agents = tuple(Decimal(share) for share in cleaned["agent_share_rates"])
+        try:
+            check_shares(Shares(cleaned["fee_share_rate"], agents))
+        except Refusal as refusal:
+            name = "fee_share_rate" if refusal.field == "broker_share_rate" else refusal.field
+            self.add_error(name, str(refusal))
 
 
 @admin.register(Broker, site=back_office)
@@ -64,7 +112,7 @@ class BrokerAdmin(BackOfficeAdmin):
 
     changers = frozenset({Role.ADMIN})
     form = BrokerForm
-    list_display = ("name", "slug", "time_zone", "language", "performance_fee_ceiling")
+    list_display = ("name", "slug", "time_zone", "language", "performance_fee_ceiling", "fee_share_rate")
     fieldsets: Any = (
         (_("Brand"), {"fields": ("name", "primary_colour", "email_sender", "language", "time_zone")}),
         (
@@ -75,8 +123,24 @@ class BrokerAdmin(BackOfficeAdmin):
                     "quiet_minutes",
                     "stale_tick_seconds",
                     "floating_tolerance",
-                    "performance_fee_ceiling",
                 )
+            },
+        ),
+        (
+            _("The most an offer may charge"),
+            {
+                "fields": FEE_CEILINGS,
+                "description": _(
+                    "Fractions: 0.5 is 50 %. Offers made before keep their fees. Subscription and volume "
+                    "fees have their ceilings by currency, under “Fee ceilings”."
+                ),
+            },
+        ),
+        (
+            _("Who receives the fees"),
+            {
+                "fields": ("fee_share_rate", "agent_share_rates"),
+                "description": _("For new offers. The manager receives the rest."),
             },
         ),
     )

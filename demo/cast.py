@@ -17,7 +17,16 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.totp.internal.auth import TOTP
 from django.contrib.auth.hashers import make_password
 
-from accounts.models import HouseAccount, Manager, Membership, PammAccount, PersonalAccount, Role, User
+from accounts.models import (
+    Agent,
+    HouseAccount,
+    Manager,
+    Membership,
+    PammAccount,
+    PersonalAccount,
+    Role,
+    User,
+)
 from brokers.models import Broker
 from brokers.services import add_broker
 from demo.identifiers import PastIdentifiers
@@ -103,7 +112,8 @@ def engage(
     staff = _staff(plan, since)
     cast = Cast(plan, broker, server, staff["dealer"])
     groups = _groups(server)
-    agent = _users(plan, [plan.agent], since, Role.AGENT)[0]
+    introducer = _users(plan, [plan.agent], since, Role.AGENT)[0]
+    agent = Agent.objects.create(user=introducer, created_at=since, public_id=identifiers.at(since))
     cast.clients = _users(plan, plan.clients, since, Role.INVESTOR)
     leaders = _users(plan, [made.person for made in plan.managers], since, Role.INVESTOR, Role.MANAGER)
     cast.managers = Manager.objects.bulk_create(
@@ -199,7 +209,7 @@ def _groups(server: TradingServer) -> dict[tuple[str, str], TradingGroup]:
 def _open_personal_accounts(
     cast: Cast,
     leaders: list[User],
-    agent: User,
+    agent: Agent,
     stakes: list[list[Stake]],
     since: datetime,
     ids: PastIdentifiers,
