@@ -6,7 +6,6 @@ balance needs more. Everything here raises `decimal.Inexact` where 76 digits do 
 
 from collections.abc import Iterable
 from decimal import Clamped, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, Underflow
-from fractions import Fraction
 
 EXACT = Context(prec=76, traps=[Clamped, DivisionByZero, Inexact, InvalidOperation, Overflow, Underflow])
 
@@ -37,8 +36,3 @@ def exact_sum(numbers: Iterable[Decimal]) -> Decimal:
 def exact_difference(minuend: Decimal, subtrahend: Decimal) -> Decimal:
     """Difference without rounding."""
     return EXACT.subtract(minuend, subtrahend)
-
-
-def exact_fraction(number: int | Decimal | Fraction) -> Fraction:
-    """The same number as a ratio, for products and quotients that wait for the one rounding a rule names."""
-    return number if isinstance(number, Fraction) else Fraction(number)

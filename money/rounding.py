@@ -8,9 +8,8 @@ half to even to its dust places, so that the last digit of stored units or of a 
 
 from decimal import Decimal, Inexact
 from fractions import Fraction
-from math import floor
 
-from money.exact import decimal_of, exact_fraction, scaled_int
+from money.exact import decimal_of, scaled_int
 
 UNIT_PLACES = 12
 MARK_PLACES = 12
@@ -22,7 +21,18 @@ YIELD_PLACES = 9
 
 def half_even(number: int | Fraction | Decimal, places: int) -> Decimal:
     """Nearest decimal with `places` decimals, a tie to the even neighbour."""
-    return decimal_of(round(exact_fraction(number) * 10**places), places)
+    return decimal_of(_scaled_half_even(number, places), places)
+
+
+def _scaled_half_even(number: int | Fraction | Decimal, places: int) -> int:
+    """`half_even` in units of its last place. On whole numbers: every value and fee comes through here."""
+    numerator, denominator = number.as_integer_ratio()
+    scale: int = 10**places
+    scaled, remainder = divmod(numerator * scale, denominator)
+    twice = 2 * remainder
+    if twice > denominator or (twice == denominator and scaled & 1):
+        scaled += 1
+    return scaled
 
 
 def dust_places(digits: int) -> int:
@@ -40,8 +50,8 @@ def floor_money(amount: int | Fraction | Decimal, digits: int) -> Decimal:
 
     Its dust is rounded away first.
     """
-    without_dust = exact_fraction(half_even(amount, dust_places(digits)))
-    return decimal_of(floor(without_dust * 10**digits), digits)
+    places = dust_places(digits)
+    return decimal_of(_scaled_half_even(amount, places) // 10 ** (places - digits), digits)
 
 
 def nearest_money_ties_up(amount: int | Fraction | Decimal, digits: int) -> Decimal:
@@ -50,8 +60,9 @@ def nearest_money_ties_up(amount: int | Fraction | Decimal, digits: int) -> Deci
     Adding whole minor units to the amount adds just them to the answer. Half to even has not that property,
     and the rounding exchange needs it: with it a pool that everybody has left holds exactly 0.
     """
-    without_dust = exact_fraction(half_even(amount, dust_places(digits)))
-    return decimal_of(floor(without_dust * 10**digits + Fraction(1, 2)), digits)
+    places = dust_places(digits)
+    unit = 10 ** (places - digits)
+    return decimal_of((2 * _scaled_half_even(amount, places) + unit) // (2 * unit), digits)
 
 
 def rounded_units(units: int | Fraction | Decimal) -> Decimal:

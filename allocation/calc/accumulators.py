@@ -41,7 +41,8 @@ def accrued(put_aside: Decimal, units: Decimal, total: Decimal, checkpoint: Deci
     """What `units` have accrued where a sum stands at `total`, on top of what was `put_aside` at its
     `checkpoint`.
     """
-    return Fraction(put_aside) + Fraction(units) * (Fraction(total) - Fraction(checkpoint))
+    grown = Fraction(units) * Fraction(exact_difference(total, checkpoint))
+    return grown + Fraction(put_aside) if put_aside else grown
 
 
 def time_passed(starts_at: datetime, at: datetime, ends_at: datetime) -> Fraction:

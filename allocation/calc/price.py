@@ -5,12 +5,15 @@ or shown price is a rounded copy and never comes back in here: whoever needs a p
 its units.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from typing import ClassVar
 
+from money.exact import exact_difference
 from money.rounding import PRICE_PLACES, half_even, rounded_yield
+
+_ONE = Decimal(1)
 
 
 class ReturnUndefined(ArithmeticError):
@@ -19,13 +22,14 @@ class ReturnUndefined(ArithmeticError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Price:
-    """`equity` / `units` in the account's currency per unit.
+    """`ratio` = `equity` / `units` in the account's currency per unit, exact.
 
     Equal and ordered by that ratio, not by its two terms.
     """
 
     equity: Decimal
     units: Decimal
+    ratio: Fraction = field(init=False, repr=False)
 
     INITIAL: ClassVar["Price"]
 
@@ -34,10 +38,7 @@ class Price:
             raise ValueError("a price needs finite equity and units")
         if self.equity < 0 or self.units <= 0:
             raise ValueError(f"no price from equity {self.equity} and units {self.units}")
-
-    @property
-    def ratio(self) -> Fraction:
-        return Fraction(self.equity) / Fraction(self.units)
+        object.__setattr__(self, "ratio", Fraction(self.equity) / Fraction(self.units))
 
     @property
     def is_zero(self) -> bool:
@@ -88,4 +89,5 @@ def time_weighted_return(start: Price, now: Price) -> Decimal:
     """
     if start.is_zero:
         raise ReturnUndefined("no return from a price of 0")
-    return rounded_yield(now.ratio / start.ratio - 1)
+    # Taking 1 away moves the rounding's last place by an even number of them: no tie falls otherwise.
+    return exact_difference(rounded_yield(now.ratio / start.ratio), _ONE)

@@ -29,12 +29,13 @@ class Charge:
 
 def charge(*, fee: Fraction, carried: Decimal, available: Decimal, digits: int) -> Charge:
     """Charge of `fee` (exact, not negative) on top of what was `carried`, from `available` money."""
-    unrounded = fee + Fraction(carried)
+    unrounded = fee + Fraction(carried) if carried else fee
     due = max(floor_money(unrounded, digits), ZERO)
     amount = max(min(due, available), ZERO)
     return Charge(
         amount=amount,
         uncollected=exact_difference(due, amount),
         unrounded=unrounded,
-        carried_next=rounded_carried(unrounded - Fraction(due)),
+        # `due` is a whole number of the last of 24 places, and an even one: what is left rounds alike.
+        carried_next=exact_difference(rounded_carried(unrounded), due),
     )

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from types import MappingProxyType
 
 from fees.calc import performance
@@ -323,7 +324,7 @@ def deposit(amount: Decimal, terms: FeeTerms, state: FeeState, digits: int, roll
         },
     )
     invested = exact_difference(amount, charged.amount)
-    after = _with_debt(_with_carried(state, FeeKind.ENTRY, charged.carried_next), line, rollover)
+    after = _with_debt(_with_carried(state, {FeeKind.ENTRY: charged.carried_next}), line, rollover)
     return Deposited(
         amount,
         invested,
@@ -344,7 +345,13 @@ def entry_charge(amount: Decimal, rate: Decimal, carried: Decimal, digits: int) 
 
 def accrued_exactly(kind: FeeKind, price: Decimal, quantity: Fraction) -> Fraction:
     """The exact fee of an accruing kind: management by value-days, the others by their quantity."""
-    return Fraction(price) * quantity / (DAYS_OF_A_YEAR if kind is FeeKind.MANAGEMENT else 1)
+    return _exact_price(kind, price) * quantity
+
+
+@lru_cache(maxsize=256)
+def _exact_price(kind: FeeKind, price: Decimal) -> Fraction:
+    """What one of the quantity costs: of money invested for a day, of an interval, of a lot."""
+    return Fraction(price) / (DAYS_OF_A_YEAR if kind is FeeKind.MANAGEMENT else 1)
 
 
 def accruing_fees(terms: FeeTerms, state: FeeState, situation: Situation) -> Crystallised:
@@ -352,14 +359,16 @@ def accruing_fees(terms: FeeTerms, state: FeeState, situation: Situation) -> Cry
     left = situation.value
     lines: list[FeeLine] = []
     if terms.accrues:
+        carried: dict[FeeKind, Decimal] = {}
         for kind in ACCRUING:
             line = _accruing_line(kind, terms, state, situation, left)
             if line is None:
                 continue
             left = exact_difference(left, line.amount)
-            state = _with_carried(state, kind, line.carried_after)
+            carried[kind] = line.carried_after
             if line.amount or line.uncollected:
                 lines.append(line)
+        state = _with_carried(state, carried)
     if state.debts:
         collected, state = _collected_debts(state, left)
         left = exact_difference(left, exact_sum(line.amount for line in collected))
@@ -466,9 +475,10 @@ def _exit_line(amount: Decimal, inputs: Mapping[str, object], mark: Decimal) -> 
     return FeeLine(kind=FeeKind.EARLY_EXIT, amount=amount, inputs=inputs, mark_before=mark, mark_after=mark)
 
 
-def _with_carried(state: FeeState, kind: FeeKind, carried: Decimal) -> FeeState:
-    others = {other: kept for other, kept in state.carried.items() if other is not kind}
-    return replace(state, carried=others | ({kind: carried} if carried else {}))
+def _with_carried(state: FeeState, carried: Mapping[FeeKind, Decimal]) -> FeeState:
+    """The state with these fractions instead of its own of their kinds; one of 0 is left out."""
+    kept = {kind: fraction for kind, fraction in {**state.carried, **carried}.items() if fraction}
+    return FeeState(state.standing, kept, state.debts)
 
 
 def _with_debt(state: FeeState, line: FeeLine, rollover: int) -> FeeState:

@@ -209,7 +209,7 @@ def closing(
     rate, profit, fee_on_whole = _fee_on_whole(value, standing, schedule, yield_, net_worth)
     fee = max(min(floor_money(fee_on_whole, digits), value), ZERO)
     left = exact_difference(value, fee)
-    exit_fee = floor_money(Fraction(left) * Fraction(early_exit_rate), digits)
+    exit_fee = floor_money(Fraction(left) * Fraction(early_exit_rate), digits) if early_exit_rate else ZERO
     return Closing(
         paid=exact_difference(left, exit_fee),
         fee=fee,
@@ -421,7 +421,8 @@ def _fee_on_whole(
     """Rate, profit and the exact fee on all of the profit with what is carried."""
     rate = rate_for(schedule, _basis_value(schedule, yield_, net_worth))
     profit = exact_difference(value, standing.high_water_mark)
-    return rate, profit, rate * max(Fraction(profit), Fraction(0)) + Fraction(standing.carried)
+    fee = rate * Fraction(profit) if profit > 0 else Fraction(0)
+    return rate, profit, fee + Fraction(standing.carried) if standing.carried else fee
 
 
 def _fees_on_part(

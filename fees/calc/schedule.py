@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 
 from money.rounding import YIELD_PLACES, half_even, is_whole_minor_units
 
@@ -185,13 +186,30 @@ def rate_for(schedule: Schedule, basis_value: Decimal) -> Fraction:
         return Fraction(schedule.tiers[tier_reached(schedule.tiers, basis_value)].rate)
     if basis_value <= 0:
         return Fraction(schedule.tiers[0].rate)
-    basis = Fraction(basis_value)
-    weighted = Fraction(0)
-    for tier, upper_bound in zip(schedule.tiers, _upper_bounds(schedule), strict=True):
-        begins = Fraction(tier.lower_bound or 0)
-        ends = basis if upper_bound is None else min(basis, Fraction(upper_bound))
-        weighted += max(ends - begins, Fraction(0)) * Fraction(tier.rate)
-    return weighted / basis
+    reached = tier_reached(schedule.tiers, basis_value)
+    band = _bands(schedule)[reached]
+    return band.rate + band.offset / Fraction(basis_value) if band.offset else band.rate
+
+
+@dataclass(frozen=True, slots=True)
+class _Band:
+    """Within the band of a marginal schedule the rates up to a basis `b`, weighted by width, sum to
+    `rate * b + offset`.
+    """
+
+    rate: Fraction
+    offset: Fraction
+
+
+@lru_cache(maxsize=256)
+def _bands(schedule: Schedule) -> tuple[_Band, ...]:
+    """One for each tier: the sum goes on at each bound where it was, at the next rate."""
+    bands: list[_Band] = []
+    for tier in schedule.tiers:
+        begins, rate = Fraction(tier.lower_bound or 0), Fraction(tier.rate)
+        offset = bands[-1].offset + begins * (bands[-1].rate - rate) if bands else Fraction(0)
+        bands.append(_Band(rate, offset))
+    return tuple(bands)
 
 
 def _upper_bounds(schedule: Schedule) -> list[Decimal | None]:

@@ -188,6 +188,7 @@ class _Simulation:
     units: Decimal = ZERO
     lowest_units: Decimal = ZERO
     opening: Price = Price.INITIAL
+    reached: Decimal = ZERO
     state: FeeState = field(default_factory=FeeState)
     shared: dict[FeeKind, Shared] = field(default_factory=dict)
     is_invested: bool = False
@@ -203,7 +204,7 @@ class _Simulation:
         self._reprice(index, step)
         charged: list[FeeLine] = []
         paid_out = ZERO
-        reached = time_weighted_return(self.opening, self.price) if self.is_invested else None
+        reached = self.reached if self.is_invested else None
         passed = interval.passed(step.at) if self.terms.subscription_amount else Fraction(0)
         if step.interval_end:
             charged += self._end_interval(index, step, passed)
@@ -266,6 +267,8 @@ class _Simulation:
                 name for name in ("interval_end", "close", "withdraw", "deposit") if getattr(step, name)
             )
             raise StepImpossible("price_is_zero", index, name)
+        if self.is_invested:
+            self.reached = time_weighted_return(self.opening, self.price)
         if self.terms.management_rate:
             self.value_days = value_days_after(self.value_days, before, since, step.at)
         if self.terms.volume_amount_per_lot:
@@ -285,7 +288,7 @@ class _Simulation:
             value=value_of_units(self.units, self.price, self.digits),
             digits=self.digits,
             rollover=index + 1,
-            yield_=time_weighted_return(self.opening, self.price) if basis is Basis.YIELD else ZERO,
+            yield_=self.reached if basis is Basis.YIELD else ZERO,
             net_worth=net_worth_basis(self.price, self.lowest_units, self.digits)
             if basis is Basis.NET_WORTH
             else ZERO,
@@ -309,8 +312,11 @@ class _Simulation:
         self._redeem(line.amount for line in ended.lines)
         self.state = ended.state
         self._restart_accruals(Fraction(0))
-        self.opening, self.lowest_units = self.price, self.units
+        self._begin_interval()
         return ended.lines
+
+    def _begin_interval(self) -> None:
+        self.opening, self.reached, self.lowest_units = self.price, ZERO, self.units
 
     def _with_balance(self, situation: Situation, balance: Decimal | None) -> Situation:
         if balance is None or self.equity <= 0:
@@ -363,7 +369,7 @@ class _Simulation:
         self.state = deposited.state
         if not self.is_invested:
             self.is_invested = True
-            self.opening, self.lowest_units = self.price, self.units
+            self._begin_interval()
             self._restart_accruals(passed)
         return () if deposited.line is None else (deposited.line,)
 
