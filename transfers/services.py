@@ -122,7 +122,9 @@ def advance_transfers(
     *,
     keep_claim: Callable[[], None] | None = None,
 ) -> None:
-    """Take transfers as far as they go now: settle what is unknown, send what is planned, first legs before
+    """Take transfers as far as they go now: settle what is unknown, send what is planned.
+
+    What stands in transit arrives first, so that it can pay for what leaves; then first legs, then their
     second.
 
     Calls the server outside any transaction; every outcome is committed as it is known. A leg that was
@@ -131,7 +133,7 @@ def advance_transfers(
     `keep_claim` is called before each leg, for callers whose claim on the work runs out unless renewed; what
     it raises ends the call.
     """
-    for position in (1, 2):
+    for position in (2, 1, 2):
         legs = (
             Leg.objects.filter(transfer__in=transfer_ids, position=position, server=server)
             .exclude(state=Leg.State.APPLIED)
