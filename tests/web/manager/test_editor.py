@@ -1,7 +1,6 @@
 """The offer editor: tiers, preview, refusals beside their inputs, versions and whom they affect."""
 
 import re
-from typing import Any
 
 import pytest
 from django.test import Client
@@ -14,32 +13,10 @@ from offers.queries import current_terms
 from offers.services import revise_terms
 from tests.offers.drafts import EXAMPLE_1, draft
 from tests.web.manager.reading import text_of
+from tests.web.manager.typed import Tiers, edit, new, typed
 from tests.worlds import AliceBobCharlie
 
-Tiers = list[tuple[str, str]]
 EXAMPLE_1_TYPED: Tiers = [("", "0"), ("10", "20"), ("40", "50")]
-
-
-def _typed(tiers: Tiers, **changes: Any) -> dict[str, Any]:
-    """What a browser posts from the editor."""
-    typed = {
-        "name": "Growth", "description": "", "visibility": "public", "approval": "manager", "basis": "flat",
-        "mode": "whole", "interval_count": "1", "interval_unit": "months", "interval_anchor": "calendar",
-        "profit_basis": "equity", "on_withdrawal": "proportional", "minimum_first": "100",
-        "minimum_further": "50", "minimum_remaining": "50", "amount_step": "", "capacity_amount": "",
-        "capacity_investors": "", "lock_in_days": "0", "expected_version": "",
-    }  # fmt: skip
-    for number, (bound, rate) in enumerate(tiers):
-        typed |= {f"tier-{number}-bound": bound, f"tier-{number}-rate": rate}
-    return typed | changes
-
-
-def _new(world: AliceBobCharlie) -> str:
-    return reverse("offers:create", args=[world.pool.account.public_id])
-
-
-def _edit(world: AliceBobCharlie) -> str:
-    return reverse("offers:edit", args=[world.pool.offer.public_id])
 
 
 def _versions() -> int:
@@ -49,7 +26,7 @@ def _versions() -> int:
 def test_offer_with_tiers_is_created_open_with_the_rates_as_typed(
     world: AliceBobCharlie, alice: Client
 ) -> None:
-    answer = alice.post(_new(world), _typed(EXAMPLE_1_TYPED, basis="yield", action="create-and-open"))
+    answer = alice.post(new(world), typed(EXAMPLE_1_TYPED, basis="yield", action="create-and-open"))
     offer = Offer.objects.get(name="Growth")
     assert answer["Location"] == reverse("offers:managed-offer", args=[offer.public_id])
     assert offer.state == Offer.State.OPEN
@@ -59,13 +36,13 @@ def test_offer_with_tiers_is_created_open_with_the_rates_as_typed(
 
 
 def test_offer_saved_without_opening_is_a_draft(world: AliceBobCharlie, alice: Client) -> None:
-    alice.post(_new(world), _typed([("", "20")], action="create"))
+    alice.post(new(world), typed([("", "20")], action="create"))
     assert Offer.objects.get(name="Growth").state == Offer.State.DRAFT
 
 
 def test_net_worth_bounds_are_money_and_not_percent(world: AliceBobCharlie, alice: Client) -> None:
-    typed = _typed([("", "50"), ("1000", "40"), ("5000.50", "30")], basis="net_worth", action="create")
-    alice.post(_new(world), typed)
+    fields = typed([("", "50"), ("1000", "40"), ("5000.50", "30")], basis="net_worth", action="create")
+    alice.post(new(world), fields)
     schedule = Schedule.from_json(current_terms(Offer.objects.get(name="Growth")).performance_schedule)
     assert [str(tier.lower_bound) for tier in schedule.tiers] == ["None", "1000", "5000.50"]
 
@@ -108,7 +85,7 @@ def test_bad_terms_are_answered_beside_their_input_and_nothing_is_written(
     world: AliceBobCharlie, alice: Client, tiers: Tiers, changes: dict[str, str], message: str
 ) -> None:
     before = Offer.objects.count(), _versions()
-    answer = alice.post(_new(world), _typed(tiers, action="create-and-open", **changes))
+    answer = alice.post(new(world), typed(tiers, action="create-and-open", **changes))
     assert answer.status_code == 422
     assert message in text_of(answer)
     assert (Offer.objects.count(), _versions()) == before
@@ -117,25 +94,25 @@ def test_bad_terms_are_answered_beside_their_input_and_nothing_is_written(
 def test_tier_rows_are_added_and_removed_without_losing_what_was_typed(
     world: AliceBobCharlie, alice: Client
 ) -> None:
-    typed = _typed(EXAMPLE_1_TYPED, basis="yield", name="Half typed")
-    added = alice.post(_new(world), typed | {"action": "add-tier"})
+    fields = typed(EXAMPLE_1_TYPED, basis="yield", name="Half typed")
+    added = alice.post(new(world), fields | {"action": "add-tier"})
     page = text_of(added)
     assert added.status_code == 200
     assert 'name="tier-3-rate"' in page
     assert 'value="Half typed"' in page
     assert "field-error" not in page
-    removed = text_of(alice.post(_new(world), typed | {"action": "remove-tier-1"}))
+    removed = text_of(alice.post(new(world), fields | {"action": "remove-tier-1"}))
     assert 'name="tier-2-rate"' not in removed
     assert 'name="tier-1-bound" value="40"' in removed
     for nonsense in ("remove-tier-99", "remove-tier-x", "remove-tier-"):
-        assert 'name="tier-2-rate"' in text_of(alice.post(_new(world), typed | {"action": nonsense}))
+        assert 'name="tier-2-rate"' in text_of(alice.post(new(world), fields | {"action": nonsense}))
     assert not Offer.objects.filter(name="Half typed").exists()
 
 
 def test_tier_added_to_a_flat_fee_makes_it_depend_on_the_return(
     world: AliceBobCharlie, alice: Client
 ) -> None:
-    page = text_of(alice.post(_new(world), _typed([("", "20")], action="add-tier")))
+    page = text_of(alice.post(new(world), typed([("", "20")], action="add-tier")))
     (by_return,) = re.findall(r'<input[^>]*value="yield"[^>]*>', page)
     assert "checked" in by_return
     assert 'name="tier-1-bound"' in page
@@ -143,41 +120,41 @@ def test_tier_added_to_a_flat_fee_makes_it_depend_on_the_return(
 
 def test_tiers_stop_at_the_limit_of_a_schedule(world: AliceBobCharlie, alice: Client) -> None:
     many = [("", "1"), *[(str(number), "1") for number in range(1, 40)]]
-    page = text_of(alice.post(_new(world), _typed(many, basis="yield", action="add-tier")))
+    page = text_of(alice.post(new(world), typed(many, basis="yield", action="add-tier")))
     assert 'name="tier-21-rate"' not in page
-    refused = alice.post(_new(world), _typed(many, basis="yield", action="create"))
+    refused = alice.post(new(world), typed(many, basis="yield", action="create"))
     assert "more than 20 tiers" in text_of(refused)
 
 
 def test_preview_draws_the_curve_names_the_cliffs_and_says_the_terms(
     world: AliceBobCharlie, alice: Client
 ) -> None:
-    page = text_of(alice.post(_new(world), _typed(EXAMPLE_1_TYPED, basis="yield", action="change")))
+    page = text_of(alice.post(new(world), typed(EXAMPLE_1_TYPED, basis="yield", action="change")))
     assert "<polyline" in page
     assert "At 40 % it jumps from 20 % to 50 %" in page
     assert "made good from 64 % on" in page
     assert "Losses are carried forward" in page
-    marginal = _typed(EXAMPLE_1_TYPED, basis="yield", mode="marginal", action="change")
-    assert "jumps from" not in text_of(alice.post(_new(world), marginal))
+    marginal = typed(EXAMPLE_1_TYPED, basis="yield", mode="marginal", action="change")
+    assert "jumps from" not in text_of(alice.post(new(world), marginal))
 
 
 def test_preview_of_half_typed_terms_shows_as_much_as_can_be_read(
     world: AliceBobCharlie, alice: Client
 ) -> None:
-    only_a_rate = text_of(alice.post(_new(world), _typed([("", "20")], minimum_first="", action="change")))
+    only_a_rate = text_of(alice.post(new(world), typed([("", "20")], minimum_first="", action="change")))
     assert "<polyline" in only_a_rate
     assert "In plain words" not in only_a_rate
     assert "field-error" not in only_a_rate
-    nothing = text_of(alice.post(_new(world), _typed([("", "")], action="change")))
+    nothing = text_of(alice.post(new(world), typed([("", "")], action="change")))
     assert "<polyline" not in nothing
-    falling = _typed([("", "1"), ("9", "2"), ("8", "3")], basis="yield", action="change")
-    assert "Tier 3" in text_of(alice.post(_new(world), falling))
-    assert alice.post(_new(world), {"action": "change"}).status_code == 200
+    falling = typed([("", "1"), ("9", "2"), ("8", "3")], basis="yield", action="change")
+    assert "Tier 3" in text_of(alice.post(new(world), falling))
+    assert alice.post(new(world), {"action": "change"}).status_code == 200
 
 
 def test_editor_opens_with_the_terms_as_they_are(world: AliceBobCharlie, alice: Client) -> None:
     revise_terms(offer=world.pool.offer, terms=draft(schedule=EXAMPLE_1, lock_in_days=7), by=world.alice)
-    page = text_of(alice.get(_edit(world)))
+    page = text_of(alice.get(edit(world)))
     for field in (
         'name="tier-1-bound" value="10"',
         'name="tier-2-rate" value="50"',
@@ -191,8 +168,8 @@ def test_editor_opens_with_the_terms_as_they_are(world: AliceBobCharlie, alice: 
 def test_new_version_is_reviewed_says_whom_it_affects_and_leaves_investments_alone(
     world: AliceBobCharlie, alice: Client
 ) -> None:
-    typed = _typed([("", "25")], name="Standard", expected_version="1")
-    review = alice.post(_edit(world), typed | {"action": "review"})
+    fields = typed([("", "25")], name="Standard", expected_version="1")
+    review = alice.post(edit(world), fields | {"action": "review"})
     page = text_of(review)
     assert review.status_code == 200
     assert "1 investment keeps the terms it joined under." in page
@@ -201,7 +178,7 @@ def test_new_version_is_reviewed_says_whom_it_affects_and_leaves_investments_alo
     assert "The performance fee is 20 % of new profit." in page
     assert 'name="tier-0-rate" value="25"' in page
     assert _versions() == 1
-    saved = alice.post(_edit(world), typed | {"action": "save"})
+    saved = alice.post(edit(world), fields | {"action": "save"})
     assert saved.status_code == 302
     assert current_terms(world.pool.offer).version == 2
     world.pool.investment.refresh_from_db()
@@ -209,18 +186,18 @@ def test_new_version_is_reviewed_says_whom_it_affects_and_leaves_investments_alo
 
 
 def test_unchanged_terms_make_no_version_but_the_offer_changes(world: AliceBobCharlie, alice: Client) -> None:
-    typed = _typed(
+    fields = typed(
         [("", "20.0")], name="Renamed", capacity_investors="7", expected_version="1", action="review"
     )
-    assert alice.post(_edit(world), typed).status_code == 302
+    assert alice.post(edit(world), fields).status_code == 302
     offer = Offer.objects.get()
     assert (offer.name, offer.capacity_investors, _versions()) == ("Renamed", 7, 1)
 
 
 def test_stale_editor_changes_nothing(world: AliceBobCharlie, alice: Client) -> None:
     revise_terms(offer=world.pool.offer, terms=draft(lock_in_days=3), by=world.alice)
-    typed = _typed([("", "25")], name="Renamed", expected_version="1", action="save")
-    answer = alice.post(_edit(world), typed)
+    fields = typed([("", "25")], name="Renamed", expected_version="1", action="save")
+    answer = alice.post(edit(world), fields)
     assert answer.status_code == 422
     assert "changed meanwhile (now version 2)" in text_of(answer)
     assert (_versions(), Offer.objects.get().name) == (2, "Standard")
@@ -228,18 +205,8 @@ def test_stale_editor_changes_nothing(world: AliceBobCharlie, alice: Client) -> 
 
 def test_ceiling_of_the_broker_is_told_in_the_editor(world: AliceBobCharlie, alice: Client) -> None:
     Broker.objects.update(performance_fee_ceiling="0.3")
-    page = text_of(alice.post(_new(world), _typed([("", "31")], action="change")))
+    page = text_of(alice.post(new(world), typed([("", "31")], action="change")))
     assert "at most 30 %" in page
-
-
-def test_early_exit_fee_that_is_not_edited_goes_on(world: AliceBobCharlie, alice: Client) -> None:
-    terms = draft(lock_in_days=30, early_exit_rate="0.02")
-    draft_of_offer = Offer.objects.create(account=world.pool.account, name="Locked")
-    terms.version_of(draft_of_offer, 1).save()
-    typed = _typed([("", "25")], name="Locked", lock_in_days="30", expected_version="1", action="save")
-    alice.post(reverse("offers:edit", args=[draft_of_offer.public_id]), typed)
-    revised = Terms.objects.get(offer=draft_of_offer, version=2)
-    assert str(revised.early_exit_rate.normalize()) == "0.02"
 
 
 def test_offer_page_moves_the_offer_and_keeps_its_links(world: AliceBobCharlie, alice: Client) -> None:
@@ -262,7 +229,7 @@ def test_offer_page_moves_the_offer_and_keeps_its_links(world: AliceBobCharlie, 
 def test_basis_decides_the_unit_of_the_bounds(world: AliceBobCharlie, alice: Client) -> None:
     two = [("", "10"), ("10", "20")]
     for basis, unit in ((Basis.YIELD, "%"), (Basis.NET_WORTH, "USD")):
-        page = text_of(alice.post(_new(world), _typed(two, basis=basis.value, action="change")))
+        page = text_of(alice.post(new(world), typed(two, basis=basis.value, action="change")))
         bound = page.split('name="tier-1-bound"')[1]
         assert f'<span class="unit">{unit}</span>' in bound.split("</div>")[0]
 
@@ -274,5 +241,5 @@ def test_number_of_thousands_of_digits_is_no_number(
     world: AliceBobCharlie, alice: Client, changes: dict[str, str]
 ) -> None:
     before = _versions()
-    assert alice.post(_edit(world), _typed(EXAMPLE_1_TYPED, basis="yield") | changes).status_code < 500
+    assert alice.post(edit(world), typed(EXAMPLE_1_TYPED, basis="yield") | changes).status_code < 500
     assert _versions() == before
