@@ -116,8 +116,7 @@ class Pool:
                 mark_after=1080,
                 carried_before=0,
                 carried_after=0,
-                basis={"rate": "0.20", "profit": "100.00"},
-                receiver=self.account.income_account,
+                explanation={"rate": "0.20", "profit": "100.00"},
                 charged_at=point.priced_at,
             )
         investment.units += units

@@ -423,6 +423,10 @@ def test_limits_of_the_broker_are_refused_when_no_fraction(
         "stale_tick_seconds": "300",
         "floating_tolerance": "0.001",
         "performance_fee_ceiling": "20",
+        "management_fee_ceiling": "0.05",
+        "entry_fee_ceiling": "0.1",
+        "early_exit_fee_ceiling": "0.2",
+        "fee_share_rate": "0",
     }
     assert admin.post(url, fields).status_code == 200
     assert Broker.objects.get().performance_fee_ceiling == Decimal("0.5")
