@@ -40,7 +40,8 @@ from demo.scenario import (
     BrokerPlan,
     Person,
 )
-from offers.models import Offer, Terms
+from offers.drafts import share_fields
+from offers.models import FeeCeiling, Offer, Terms
 from offers.services import TermsDraft, check_terms, create_join_link
 from rollover.models import Schedule
 from trading.models import TradingGroup, TradingServer
@@ -112,8 +113,7 @@ def engage(
     staff = _staff(plan, since)
     cast = Cast(plan, broker, server, staff["dealer"])
     groups = _groups(server)
-    introducer = _users(plan, [plan.agent], since, Role.AGENT)[0]
-    agent = Agent.objects.create(user=introducer, created_at=since, public_id=identifiers.at(since))
+    _set_fee_rules(plan, broker)
     cast.clients = _users(plan, plan.clients, since, Role.INVESTOR)
     leaders = _users(plan, [made.person for made in plan.managers], since, Role.INVESTOR, Role.MANAGER)
     cast.managers = Manager.objects.bulk_create(
@@ -126,7 +126,8 @@ def engage(
         )
         for user, made in zip(leaders, plan.managers, strict=True)
     )
-    _open_personal_accounts(cast, leaders, agent, stakes, since, identifiers)
+    agents = _agents(plan, since, identifiers)
+    _open_personal_accounts(cast, leaders, agents, stakes, since, identifiers)
     _open_house_accounts(cast, groups, since, identifiers)
     for number, (account, birth) in enumerate(zip(plan.accounts, births, strict=True)):
         _open_pamm_account(cast, account, number, birth, identifiers)
@@ -150,6 +151,31 @@ def email_of(person: Person, slug: str) -> str:
 def totp_secret(email: str) -> str:
     """The same at every load: an authenticator enrolled once goes on working after `make demo-reset`."""
     return base64.b32encode(hashlib.sha256(f"pamm demo {email}".encode()).digest()[:20]).decode()
+
+
+def _set_fee_rules(plan: BrokerPlan, broker: Broker) -> None:
+    broker.fee_share_rate = plan.shares.broker_rate
+    broker.agent_share_rates = [str(rate) for rate in plan.shares.agent_rates]
+    broker.save()
+    FeeCeiling.objects.bulk_create(
+        FeeCeiling(
+            currency=ceiling.currency,
+            currency_digits=CURRENCY_DIGITS[ceiling.currency],
+            subscription_amount=ceiling.subscription_amount,
+            volume_amount_per_lot=ceiling.volume_amount_per_lot,
+        )
+        for ceiling in plan.ceilings
+    )
+
+
+def _agents(plan: BrokerPlan, since: datetime, identifiers: PastIdentifiers) -> list[Agent]:
+    users = _users(plan, [agent.person for agent in plan.agents], since, Role.AGENT)
+    agents: list[Agent] = []
+    for user, agent in zip(users, plan.agents, strict=True):
+        above = None if agent.above is None else agents[agent.above]
+        public_id = identifiers.at(since)
+        agents.append(Agent.objects.create(user=user, parent=above, created_at=since, public_id=public_id))
+    return agents
 
 
 def _staff(plan: BrokerPlan, since: datetime) -> Mapping[str, User]:
@@ -209,7 +235,7 @@ def _groups(server: TradingServer) -> dict[tuple[str, str], TradingGroup]:
 def _open_personal_accounts(
     cast: Cast,
     leaders: list[User],
-    agent: Agent,
+    agents: list[Agent],
     stakes: list[list[Stake]],
     since: datetime,
     ids: PastIdentifiers,
@@ -222,7 +248,10 @@ def _open_personal_accounts(
         wanted[leaders[account.manager].pk, account.currency] = leaders[account.manager]
         for stake in made:
             wanted[cast.clients[stake.client].pk, account.currency] = cast.clients[stake.client]
-    introduced = {user.pk for user in cast.clients[:8]}
+    introduced: dict[int, Agent] = {}
+    for agent, planned in zip(agents, cast.plan.agents, strict=True):
+        wanted |= {(agent.user_id, currency): agent.user for currency in planned.currencies}
+        introduced |= {cast.clients[client].pk: agent for client in planned.clients}
     rows = PersonalAccount.objects.bulk_create(
         PersonalAccount(
             user=user,
@@ -232,7 +261,7 @@ def _open_personal_accounts(
             currency_digits=CURRENCY_DIGITS[currency],
             created_at=since,
             public_id=ids.at(since),
-            introduced_by=agent if user.pk in introduced else None,
+            introduced_by=introduced.get(user.pk),
         )
         for number, ((_, currency), user) in enumerate(
             sorted(wanted.items(), key=lambda item: item[0]), start=1
@@ -293,6 +322,8 @@ def _open_pamm_account(
             "last_price_units",
             "last_balance",
             "last_floating",
+            "last_value_days",
+            "last_lots_per_unit",
             "rounding_carried",
         ]
     )
@@ -320,6 +351,11 @@ def _open_pamm_account(
             interval_anchor=made.interval_anchor,
             lock_in_days=made.lock_in_days,
             early_exit_rate=made.early_exit_rate,
+            management_rate=made.management_rate,
+            entry_tiers=made.entry_tiers,
+            subscription_amount=made.subscription_amount,
+            volume_amount_per_lot=made.volume_amount_per_lot,
+            **share_fields(cast.plan.shares),
         )
         check_terms(draft, account)
         terms = draft.version_of(offer, 1, manager.user)

@@ -100,4 +100,5 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
     str: _escaped,
     datetime: datetime.isoformat,
     dict: lambda value: _escaped(json.dumps(value)),
+    list: lambda value: _escaped(json.dumps(value)),
 }

@@ -78,8 +78,8 @@ def _past(account: AccountPlan, offer: OfferPlan, hours: int, chance: random.Ran
     joined = 1 + int(max(last - 24, 1) * chance.random() ** 1.6)
     acts = [Act.DEPOSIT] if chance.random() < 0.4 else []
     # A deposit after a withdrawal could be refused under tiers: money that was taken out waits for the
-    # interval's end. Nobody could ask to leave before the end of a lock-in.
-    if not offer.lock_in_days:
+    # interval's end.
+    if offer.may_be_left:
         acts += [Act.WITHDRAW] if chance.random() < 0.35 else []
         acts += [Act.CLOSE] if chance.random() < 0.22 else []
     steps = [Step(Act.DEPOSIT, joined, _amount(account, offer, chance))]
@@ -111,7 +111,7 @@ def _today(
     ]
     for index, stake in enumerate(stakes):
         is_over = stake.steps[-1].act is Act.CLOSE
-        if number % 2 == 0 and not is_over and not account.offers[stake.offer].lock_in_days:
+        if number % 2 == 0 and not is_over and account.offers[stake.offer].may_be_left:
             leaving = Step(Act.WITHDRAW, None, share=Decimal("0.10"))
             stakes[index] = replace(stake, steps=(*stake.steps, leaving))
             break

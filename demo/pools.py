@@ -15,16 +15,17 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from accounts.models import PammAccount, PersonalAccount, User
+from accounts.queries import agent_chain
 from allocation.models import Interval, Investment, PricePoint, UnitEntry
 from allocation.services import Snapshot, UnitBook, next_price_point
 from brokers.identifiers import crockford
 from demo.cast import Cast
-from demo.copying import KeyRanges
+from demo.copying import KeyRanges, copy_rows
 from demo.identifiers import PastIdentifiers
 from demo.market import RATE_SCALE
 from demo.plans import Act, Stake, Step
 from demo.scenario import AccountPlan
-from fees.models import Charge
+from fees.models import Charge, ChargePart
 from fees.queries import fee_basis, last_moment
 from fees.services import available
 from investing.models import Request
@@ -69,6 +70,7 @@ class Past:
     legs: list[tuple[Leg, int]] = field(default_factory=list)
     entries: list[UnitEntry] = field(default_factory=list)
     charges: list[Charge] = field(default_factory=list)
+    parts: list[ChargePart] = field(default_factory=list)
     drafts: list[Draft] = field(default_factory=list)
     events: list[tuple[str, uuid.UUID, dict[str, Any], datetime]] = field(default_factory=list)
 
@@ -76,6 +78,11 @@ class Past:
         """Its place among all deals of the server, which becomes its ticket in the order of time."""
         self.deals.append(deal)
         return len(self.deals) - 1
+
+    def write_points(self) -> None:
+        """Append the price points so far: whoever joins an interval is shown its opening by the database."""
+        copy_rows(PricePoint, POINT_COLUMNS, self.points)
+        self.points.clear()
 
 
 POINT_COLUMNS = tuple(field.attname for field in PricePoint._meta.concrete_fields)
@@ -187,6 +194,7 @@ class PastPool:
             incoming=ZERO,
             trading_result=trading_result,
             has_open_positions=False,
+            closed_lots=self._closed_lots(),
         )
         point = next_price_point(account, snapshot, moves_money=moves_money)
         point.pk = self.past.keys.next(PricePoint)
@@ -196,6 +204,8 @@ class PastPool:
         lines = result_lines(account, point, ZERO)
         book = UnitBook(account, point)
         due = self._due(point) if moves_money else []
+        if any(request.kind == Request.Kind.DEPOSIT for request in requests):
+            self.past.write_points()
         if due or requests:
             lines += self._carry_out(book, due, requests, snapshot)
         book.move_account_on()
@@ -242,8 +252,11 @@ class PastPool:
             request.unit_entry_id = request.unit_entry.pk if request.unit_entry is not None else None
         for charge in execution.charges.charges:
             charge.pk, charge.public_id = past.keys.next(Charge), past.identifiers.at(point.priced_at)
+        for part in execution.charges.parts:
+            part.pk, part.charge_id = past.keys.next(ChargePart), part.charge.pk
         past.entries += book.entries
         past.charges += execution.charges.charges
+        past.parts += execution.charges.parts
         past.events += [
             (kind, subject, payload, point.priced_at) for kind, subject, payload in execution.events()
         ]
@@ -253,13 +266,21 @@ class PastPool:
         return [
             interval
             for interval in self._intervals.values()
-            if interval.ends_at is not None and interval.ends_at <= point.priced_at
+            if (interval.ends_at is not None and interval.ends_at <= point.priced_at)
+            or (
+                interval.ends_after_sequence is not None
+                and interval.ends_after_sequence <= point.flow_sequence
+            )
         ]
 
     def _share_interval(self, investment: Investment) -> None:
         """One object per interval: its opening price is not in the database yet and cannot be read."""
         if investment.interval is not None:
             investment.interval = self._intervals.setdefault(investment.interval.pk, investment.interval)
+
+    def _closed_lots(self) -> Decimal:
+        """Of the deals that this rollover counts: each of these trades closes a position as a whole."""
+        return exact_sum(self.past.deals[deal].volume for deal, leg in self._uncounted if leg is None)
 
     def _count(self, point: PricePoint) -> None:
         for deal, leg in self._uncounted:
@@ -273,12 +294,14 @@ class PastPool:
 
     def _invested(self, owner: User, offer: int | None) -> Investment:
         terms = None if offer is None else self.terms[offer]
+        personal = self.cast.personal_account(owner, self.account.currency)
+        introduced_by = [] if terms is None else agent_chain(personal)
         return Investment(
             pk=self.past.keys.next(Investment),
             broker_id=self.account.broker_id,
             account=self.account,
             owner=owner,
-            personal_account=self.cast.personal_account(owner, self.account.currency),
+            personal_account=personal,
             terms=terms,
             is_own_capital=terms is None,
             series=self.account.series,
@@ -286,6 +309,12 @@ class PastPool:
             lowest_units=ZERO,
             high_water_mark=ZERO,
             performance_carried=ZERO,
+            value_days_put_aside=ZERO,
+            value_days_checkpoint=ZERO,
+            lots_put_aside=ZERO,
+            lots_checkpoint=ZERO,
+            subscription_checkpoint=ZERO,
+            agents=[str(agent.public_id) for agent in introduced_by],
             paid_in=ZERO,
             paid_out=ZERO,
             fees_paid=ZERO,
@@ -315,7 +344,9 @@ class PastPool:
             request.state = Request.State.COLLECTING
             if step.act is Act.DEPOSIT and amount is not None:
                 at = hour + COLLECTED_AFTER + BETWEEN_OPERATIONS * len(requests)
-                request.collection = self._transfer(Transfer.Purpose.DEPOSIT, request.public_id, amount, at)
+                request.collection = self._transfer(
+                    Transfer.Purpose.DEPOSIT, request.public_id, amount, at, payee=None
+                )
                 personal = investment.personal_account
                 source = Endpoint(personal.login, Side.PERSONAL, personal.public_id)
                 self._apply(request.collection, 1, source, -amount, at)
@@ -398,18 +429,21 @@ class PastPool:
             at += BETWEEN_OPERATIONS
             self._apply(transfer, 2, destination, transfer.amount, at)
         for draft in drafts:
-            if draft.destination is None:
-                raise PastNotPossible("a payout without a destination")
-            transfer = self._transfer(draft.purpose, draft.subject, draft.amount, priced_at)
-            for position, end, amount in (
-                (1, draft.source, -draft.amount),
-                (2, draft.destination, draft.amount),
-            ):
+            transfer = self._transfer(draft.purpose, draft.subject, draft.amount, priced_at, draft.payee)
+            at += BETWEEN_OPERATIONS
+            self._apply(transfer, 1, draft.source, -draft.amount, at)
+            # Whose payee has no account for it: it leaves the pool all the same, and stands in transit.
+            if draft.destination is not None:
                 at += BETWEEN_OPERATIONS
-                self._apply(transfer, position, end, amount, at)
+                self._apply(transfer, 2, draft.destination, draft.amount, at)
 
     def _transfer(
-        self, purpose: Transfer.Purpose, subject: uuid.UUID, amount: Decimal, at: datetime
+        self,
+        purpose: Transfer.Purpose,
+        subject: uuid.UUID,
+        amount: Decimal,
+        at: datetime,
+        payee: uuid.UUID | None,
     ) -> Transfer:
         transfer = Transfer(
             pk=self.past.keys.next(Transfer),
@@ -418,6 +452,7 @@ class PastPool:
             public_id=self.past.identifiers.at(at),
             purpose=purpose,
             subject=subject,
+            payee=payee,
             amount=amount,
             currency=self.account.currency,
             currency_digits=self.digits,

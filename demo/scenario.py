@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from demo.market import BOLD, LOSING, PATIENT, STEADY, VOLATILE, Character
 from fees.calc.schedule import Basis, Mode, Schedule, Tier
+from fees.calc.shares import Shares
 from offers.models import Offer, Terms
 
 # The demo listens on this machine only; its passwords are no secret and stand in the table it prints.
@@ -48,11 +49,16 @@ MARGINAL = Schedule(
         Tier(Decimal("0.15"), Decimal("0.30")),
     ),
 )
+ENTRY_TIERS = (
+    Tier(None, Decimal("0.03")),
+    Tier(Decimal(2_000), Decimal("0.02")),
+    Tier(Decimal(10_000), Decimal("0.01")),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class OfferPlan:
-    """An offer and its first terms. `weight`: how often investors choose it."""
+    """An offer and its first terms, shared as the broker does. `weight`: how often investors choose it."""
 
     name: str
     schedule: Schedule
@@ -65,7 +71,16 @@ class OfferPlan:
     interval_anchor: Terms.IntervalAnchor = Terms.IntervalAnchor.CALENDAR
     lock_in_days: int = 0
     early_exit_rate: Decimal = Decimal(0)
+    management_rate: Decimal = Decimal(0)
+    entry_tiers: tuple[Tier, ...] = ()
+    subscription_amount: Decimal = Decimal(0)
+    volume_amount_per_lot: Decimal = Decimal(0)
     weight: int = 1
+
+    @property
+    def may_be_left(self) -> bool:
+        """Whether somebody locked in may ask for money: only where that has a price."""
+        return not self.lock_in_days or bool(self.early_exit_rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +113,32 @@ class ManagerPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentPlan:
+    """An introducing broker, with personal accounts in `currencies`: fees in any other wait for one.
+
+    `clients` it introduced are indexes into the broker's clients, `above` into the broker's agents: who
+    introduced this one, named earlier.
+    """
+
+    person: Person
+    clients: range
+    currencies: tuple[str, ...]
+    above: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CeilingPlan:
+    currency: str
+    subscription_amount: Decimal
+    volume_amount_per_lot: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class BrokerPlan:
-    """`logins_from`: its trading logins are counted from there; one server holds both brokers'."""
+    """`logins_from`: its trading logins are counted from there; one server holds both brokers'.
+
+    `shares`: the broker's and its agents' part of every fee.
+    """
 
     slug: str
     name: str
@@ -110,7 +149,9 @@ class BrokerPlan:
     logins_from: int
     managers: tuple[ManagerPlan, ...]
     clients: tuple[Person, ...]
-    agent: Person
+    agents: tuple[AgentPlan, ...]
+    shares: Shares
+    ceilings: tuple[CeilingPlan, ...]
     staff: Mapping[str, Person]
     accounts: tuple[AccountPlan, ...]
 
@@ -127,6 +168,12 @@ def people(names: str) -> tuple[Person, ...]:
 def manager(name: str, display_name: str, biography: str) -> ManagerPlan:
     return ManagerPlan(people(name)[0], display_name, biography)
 
+
+CEILINGS = (
+    CeilingPlan("USD", Decimal(50), Decimal(10)),
+    CeilingPlan("EUR", Decimal(50), Decimal(10)),
+    CeilingPlan("JPY", Decimal(7_500), Decimal(1_500)),
+)
 
 ALPHA = BrokerPlan(
     slug="alpha",
@@ -183,7 +230,13 @@ ALPHA = BrokerPlan(
         Yara Silva
         """
     ),
-    agent=Person("Zoltan", "Horvath"),
+    agents=(
+        # Without an account in yen: its part of fees in yen waits in transit until it has one.
+        AgentPlan(Person("Zoltan", "Horvath"), range(4), ("USD", "EUR")),
+        AgentPlan(Person("Nora", "Keller"), range(4, 12), ("USD", "EUR", "JPY"), above=0),
+    ),
+    shares=Shares(Decimal("0.10"), (Decimal("0.15"), Decimal("0.05"))),
+    ceilings=CEILINGS,
     staff={
         "admin": Person("Ada", "Marsh"),
         "dealer": Person("Dexter", "Quinn"),
@@ -194,7 +247,10 @@ ALPHA = BrokerPlan(
             "Fjord Steady", "Low risk in EUR, GBP and CHF against the dollar. Aims at one percent a month.",
             0, "USD", STEADY, 365, Decimal(25_000),
             (
-                OfferPlan("Standard", flat(20), Decimal(500), "A fifth of the profit, monthly.", weight=3),
+                OfferPlan(
+                    "Standard", flat(20), Decimal(500), "Two and twenty: 2 % a year, a fifth of the profit.",
+                    management_rate=Decimal("0.02"), weight=3,
+                ),
                 OfferPlan(
                     "Performance tiers", EXAMPLE_1, Decimal(1_000),
                     "Nothing below 10 % in the interval, 20 % from there, 50 % from 40 %.",
@@ -211,20 +267,30 @@ ALPHA = BrokerPlan(
                     "By net worth", EXAMPLE_2, Decimal(500),
                     "The more you keep invested, the smaller the share: 50 % down to 15 %.", weight=3,
                 ),
-                OfferPlan("Quarterly", flat(25), Decimal(2_500), interval_count=3, weight=1),
+                OfferPlan(
+                    "Quarterly", flat(15), Decimal(2_500),
+                    "Less of the profit; a subscription and a price per lot instead.",
+                    interval_count=3, subscription_amount=Decimal(45), volume_amount_per_lot=Decimal(4),
+                    weight=1,
+                ),
             ),
             ("GBPUSD", "AUDUSD", "XAUUSD"),
         ),
         AccountPlan(
             "Euro Rates", "Views on European rates, held for days. Below its high-water marks at present.",
             3, "EUR", LOSING, 365, Decimal(20_000),
-            (OfferPlan("Classic", flat(30), Decimal(1_000), weight=2),),
+            (OfferPlan("Classic", flat(30), Decimal(1_000), management_rate=Decimal("0.01"), weight=2),),
             ("EURUSD", "EURJPY"),
         ),
         AccountPlan(
             "Tokyo Hours", "Yen pairs in the Asian session. Every position closed before London opens.",
             2, "JPY", PATIENT, 300, Decimal(2_000_000),
-            (OfferPlan("Yen tiers", MARGINAL, Decimal(100_000), "Tiers without cliffs.", weight=2),),
+            (
+                OfferPlan(
+                    "Yen tiers", MARGINAL, Decimal(100_000), "Tiers without cliffs, and 1 % a year.",
+                    management_rate=Decimal("0.01"), weight=2,
+                ),
+            ),
             ("USDJPY", "EURJPY"),
         ),
         AccountPlan(
@@ -236,9 +302,10 @@ ALPHA = BrokerPlan(
                     visibility=Offer.Visibility.LINK, approval=Offer.Approval.AUTOMATIC, weight=2,
                 ),
                 OfferPlan(
-                    "Early birds", flat(15), Decimal(500), "Locked in for 90 days.",
+                    "Early birds", flat(15), Decimal(500),
+                    "Up to 3 % to join, less for more; 2 % to leave within 90 days.",
                     interval_unit=Terms.IntervalUnit.WEEKS, interval_count=2, lock_in_days=90,
-                    early_exit_rate=Decimal("0.02"), weight=1,
+                    early_exit_rate=Decimal("0.02"), entry_tiers=ENTRY_TIERS, weight=2,
                 ),
             ),
             ("EURUSD", "NZDUSD"),
@@ -287,7 +354,13 @@ BETA = BrokerPlan(
         Zanele Dlamini
         """
     ),
-    agent=Person("Paolo", "Ferri"),
+    agents=(
+        AgentPlan(Person("Paolo", "Ferri"), range(3), ("USD", "EUR", "JPY")),
+        AgentPlan(Person("Linh", "Pham"), range(3, 8), ("USD", "EUR", "JPY"), above=0),
+        AgentPlan(Person("Marta", "Nowak"), range(8, 11), ("USD", "EUR", "JPY"), above=0),
+    ),
+    shares=Shares(Decimal("0.20"), (Decimal("0.10"), Decimal("0.05"))),
+    ceilings=CEILINGS,
     staff={
         "admin": Person("Bea", "Holm"),
         "dealer": Person("Boris", "Lang"),
@@ -298,9 +371,13 @@ BETA = BrokerPlan(
             "Forty Systems", "A portfolio of small systems over all major pairs.",
             0, "USD", STEADY, 365, Decimal(40_000),
             (
-                OfferPlan("Monthly 20", flat(20), Decimal(1_000), weight=3),
                 OfferPlan(
-                    "By net worth", EXAMPLE_2, Decimal(500), approval=Offer.Approval.AUTOMATIC, weight=2,
+                    "Monthly 20", flat(20), Decimal(1_000), "A fifth of the profit and 9.90 a month.",
+                    subscription_amount=Decimal("9.90"), weight=3,
+                ),
+                OfferPlan(
+                    "By net worth", EXAMPLE_2, Decimal(500), approval=Offer.Approval.AUTOMATIC,
+                    management_rate=Decimal("0.005"), weight=2,
                 ),
             ),
             ("EURUSD", "USDCAD", "AUDUSD"),
@@ -314,7 +391,12 @@ BETA = BrokerPlan(
         AccountPlan(
             "Gold and Yen", "Gold by day, yen by night. In a drawdown at present.",
             2, "JPY", LOSING, 250, Decimal(1_500_000),
-            (OfferPlan("Yen 25", flat(25), Decimal(50_000), weight=2),),
+            (
+                OfferPlan(
+                    "Yen 25", flat(25), Decimal(50_000), management_rate=Decimal("0.015"),
+                    volume_amount_per_lot=Decimal(300), weight=2,
+                ),
+            ),
             ("XAUUSD", "USDJPY"),
         ),
         AccountPlan(
@@ -323,7 +405,7 @@ BETA = BrokerPlan(
             (
                 OfferPlan(
                     "Weekly", flat(20), Decimal(200), interval_unit=Terms.IntervalUnit.WEEKS,
-                    interval_anchor=Terms.IntervalAnchor.OWN, weight=2,
+                    interval_anchor=Terms.IntervalAnchor.OWN, volume_amount_per_lot=Decimal("1.50"), weight=2,
                 ),
             ),
             ("XAUUSD",),

@@ -6,7 +6,7 @@ it commits: cut off anywhere, the database is empty, and books beside an empty d
 
 import os
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -25,11 +25,11 @@ from demo.errors import DemoNotLoadable
 from demo.identifiers import PastIdentifiers
 from demo.market import hourly_rates
 from demo.owner import connected_as_owner
-from demo.plans import YEN_PER_UNIT, stakes_of
-from demo.pools import POINT_COLUMNS, ROLLOVER_COLUMNS, Past, PastPool
+from demo.plans import YEN_PER_UNIT, Stake, stakes_of
+from demo.pools import ROLLOVER_COLUMNS, Past, PastPool
 from demo.scenario import BROKERS, SERVER_TIME_ZONE, BrokerPlan
 from demo.server_books import ServerBooks
-from fees.models import Charge
+from fees.models import Charge, ChargePart
 from investing.models import Request
 from ledger.models import Entry, LedgerAccount, Posting
 from ledger.services import ledger_accounts
@@ -44,6 +44,8 @@ from trading.simulator.history import PastDeal
 from transfers.models import Leg, Transfer
 
 Progress = Callable[[str], None]
+Planner = Callable[[BrokerPlan, Sequence[int], random.Random], list[list[Stake]]]
+"""Who puts money where at a broker whose accounts have had so many rollovers: stakes by account."""
 
 ONE_LOAD_AT_A_TIME = 0x44454D4F
 DEFAULT_TRADING_PORT = 8443
@@ -76,10 +78,18 @@ class Addresses:
 
 
 def load_demo(
-    addresses: Addresses, *, days: int = 365, seed: int = 1, until: datetime | None = None, say: Progress
+    addresses: Addresses,
+    *,
+    days: int = 365,
+    seed: int = 1,
+    until: datetime | None = None,
+    plans: Sequence[BrokerPlan] = BROKERS,
+    planner: Planner = stakes_of,
+    say: Progress,
 ) -> bool:
     """Load the demo; whether there was anything to do. Its past ends with the last full hour up to `until`.
 
+    `plans` are the brokers there are, `planner` says who puts money where.
     Where it is loaded already only the addresses are brought up to date. Raises DemoNotLoadable for a
     database with other brokers in it, and for one half of the demo without the other.
     """
@@ -94,8 +104,7 @@ def load_demo(
             return False
         books.begin()
         say("people, accounts and offers")
-        load = _Load(addresses, books, days, seed, end, say)
-        load.run()
+        _Load(addresses, books, days, seed, end, planner, say).run(plans)
         books.put_in_place()
     return True
 
@@ -104,19 +113,26 @@ class _Load:
     """One load, inside its transaction."""
 
     def __init__(
-        self, addresses: Addresses, books: ServerBooks, days: int, seed: int, end: datetime, say: Progress
+        self,
+        addresses: Addresses,
+        books: ServerBooks,
+        days: int,
+        seed: int,
+        end: datetime,
+        planner: Planner,
+        say: Progress,
     ) -> None:
         self.addresses, self.books, self.days, self.seed, self.end = addresses, books, days, seed, end
-        self.say = say
+        self.planner, self.say = planner, say
         self.keys = KeyRanges(_COPIED)
         self.deals: list[PastDeal] = []
         self.tickets: list[int] = []
         self.balances: dict[int, Decimal] = {}
 
-    def run(self) -> None:
+    def run(self, plans: Sequence[BrokerPlan]) -> None:
         password, certificate = self.books.credentials()
         pasts: list[tuple[Cast, Past]] = []
-        for plan in BROKERS:
+        for plan in plans:
             site = Site(self.addresses.hosts_of(plan), self.addresses.trading_port, password, certificate)
             broker = add_demo_broker(plan, site)
             with broker_scope(broker.pk):
@@ -139,7 +155,7 @@ class _Load:
         chance = self._chance(plan.slug)
         ages = [min(account.age_days, self.days) for account in plan.accounts]
         hours = [[self.end - timedelta(hours=back) for back in range(24 * age, -1, -1)] for age in ages]
-        stakes = stakes_of(plan, [len(each) for each in hours], chance)
+        stakes = self.planner(plan, [len(each) for each in hours], chance)
         past = Past(self.keys, PastIdentifiers(f"{self.seed}/{plan.slug}"), self.deals)
         cast = engage(plan, broker, site, stakes, [each[0] for each in hours], past.identifiers)
         pools = [
@@ -152,11 +168,10 @@ class _Load:
                 plan.accounts[number].character, hours[number], ZoneInfo(SERVER_TIME_ZONE), chance
             )
             pool.run(rates)
-            copy_rows(PricePoint, POINT_COLUMNS, past.points)
+            past.write_points()
             copy_rows(Rollover, ROLLOVER_COLUMNS, past.rollovers)
-            self.say(f"{broker.name}: {pool.account.name}, {len(past.points)} rollovers")
+            self.say(f"{broker.name}: {pool.account.name}, {len(past.rollovers)} rollovers")
             self.balances[pool.account.login or 0] = pool.balance
-            past.points.clear()
             past.rollovers.clear()
         schedule_rollovers(self.end + timedelta(minutes=1))
         record_event("demo.loaded", subject=broker.public_id, days=self.days, seed=self.seed)
@@ -199,6 +214,7 @@ class _Load:
         copy_instances(Investment, past.investments)
         copy_instances(UnitEntry, past.entries)
         copy_instances(Charge, past.charges)
+        copy_instances(ChargePart, past.parts)
         copy_instances(Transfer, past.transfers)
         copy_instances(Leg, (leg for leg, _ in past.legs))
         copy_instances(Request, past.requests)
@@ -258,6 +274,7 @@ _COPIED = (
     Investment,
     UnitEntry,
     Charge,
+    ChargePart,
     Request,
     Transfer,
     Leg,

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import uuid
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,8 +14,9 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
+from django.db.models import Sum
 
-from accounts.models import HouseAccount, PammAccount, PersonalAccount
+from accounts.models import Agent, HouseAccount, PammAccount, PersonalAccount
 from allocation.calc.units import residual, values
 from allocation.models import Interval, Investment, PricePoint
 from allocation.services import last_price
@@ -23,7 +25,7 @@ from brokers.scope import broker_scope
 from demo.errors import DemoNotLoadable
 from demo.scenario import BROKERS, TRADING_PASSWORD
 from demo.services import Addresses, load_demo
-from fees.models import Charge
+from fees.models import Charge, ChargePart
 from investing.models import Request
 from ledger.models import LedgerAccount
 from ledger.queries import balances
@@ -42,6 +44,7 @@ from trading.gateways import gateway_for
 from trading.simulator.catalogue import GROUPS
 from trading.simulator.store import FILE_NAME
 from transfers.models import Leg, Transfer
+from transfers.queries import held_fees
 
 Kind = LedgerAccount.Kind
 END = datetime(2026, 11, 2, 10, tzinfo=UTC)
@@ -55,13 +58,15 @@ def test_loaded_past_agrees_with_the_ledger_the_server_and_its_audits(loader: Lo
             for account in PammAccount.objects.all():
                 _require_pool_agrees(account, server)
             _require_personal_accounts_agree(server)
-            _require_nothing_under_way()
+            _require_only_fees_without_an_account_wait()
             _require_fees_were_charged()
             _require_audits_hold()
             _require_books_verify()
             _require_variety()
     with broker_scope(broker_ids()["alpha.localhost"]):
         assert Offer.objects.filter(visibility=Offer.Visibility.LINK).exists()
+        waiting = {(fee.payee, fee.currency) for fee in held_fees()}
+        assert waiting == {(Agent.objects.get(parent=None).public_id, "JPY")}
 
 
 def test_loaded_history_is_hourly_and_flat_while_markets_are_closed(loader: Loader) -> None:
@@ -92,6 +97,7 @@ def test_loaded_accounts_roll_over_without_a_hold(loader: Loader) -> None:
         assert not loader.load(DEMO_TRADING_PORT=simulator.port)
         for broker_id in broker_ids().values():
             with broker_scope(broker_id):
+                _require_lots_are_the_servers()
                 _roll_everything_over()
                 _require_books_verify(with_server=True)
     finally:
@@ -209,17 +215,35 @@ def _require_personal_accounts_agree(server: dict[int, Decimal]) -> None:
     assert all(server[house.login] > 0 for house in HouseAccount.objects.all())
 
 
-def _require_nothing_under_way() -> None:
-    for kind in (Kind.IN_TRANSIT, Kind.PAYABLE):
-        subjects = set(LedgerAccount.objects.filter(kind=kind).values_list("subject", flat=True))
-        found = balances(kind, subjects)
-        assert found
-        assert not any(found.values())
+def _require_only_fees_without_an_account_wait() -> None:
+    waiting: dict[tuple[uuid.UUID | None, str], list[Decimal]] = {}
+    for fee in held_fees():
+        waiting.setdefault((fee.payee, fee.currency), []).append(-fee.amount)
+    payable = _balances_other_than_zero(Kind.PAYABLE)
+    assert payable == {key: exact_sum(amounts) for key, amounts in waiting.items()}
+    in_transit = _balances_other_than_zero(Kind.IN_TRANSIT)
+    assert exact_sum((*in_transit.values(), *payable.values())) == 0
+
+
+def _balances_other_than_zero(kind: Kind) -> dict[tuple[uuid.UUID, str], Decimal]:
+    subjects = set(LedgerAccount.objects.filter(kind=kind).values_list("subject", flat=True))
+    found = balances(kind, subjects)
+    assert found
+    return {key: amount for key, amount in found.items() if amount}
 
 
 def _require_fees_were_charged() -> None:
     """At the month's end that lies in the past, and none is overdue."""
-    assert Charge.objects.filter(occasion=Charge.Occasion.INTERVAL_END, amount__gt=0).exists()
+    charged = Charge.objects.filter(occasion=Charge.Occasion.INTERVAL_END, amount__gt=0)
+    assert {"management", "subscription", "volume", "performance"} == {
+        *charged.values_list("kind", flat=True)
+    }
+    assert {*ChargePart.objects.values_list("party", "level")} == {
+        ("broker", 0),
+        ("agent", 1),
+        ("agent", 2),
+        ("manager", 0),
+    }
     assert not Interval.objects.filter(ends_at__lte=END).exists()
 
 
@@ -265,11 +289,21 @@ def _roll_everything_over() -> None:
     assert set(Request.objects.filter(pk__in=waiting).values_list("state", flat=True)) == {
         Request.State.EXECUTED
     }
-    assert set(Transfer.objects.values_list("state", flat=True)) == {Transfer.State.COMPLETED}
+    assert set(Transfer.objects.exclude(state=Transfer.State.COMPLETED)) == set(held_fees())
     states = gateway_for(accounts[0].server).account_states([account.login or 0 for account in accounts])
     cash = balances(Kind.PAMM_CASH, [account.public_id for account in accounts])
     for account in accounts:
         assert states[account.login or 0].balance == cash[account.public_id, account.currency]
+
+
+def _require_lots_are_the_servers() -> None:
+    accounts = {account.login or 0: account for account in PammAccount.objects.select_related("server")}
+    server = next(iter(accounts.values())).server
+    since = END - timedelta(days=365)
+    deals = gateway_for(server).deals(accounts, since, datetime.now(UTC) + timedelta(days=1))
+    for login, account in accounts.items():
+        lots = account.price_points.aggregate(lots=Sum("closed_lots"))["lots"]
+        assert lots == exact_sum(deal.closed_lots for deal in deals[login]) > 0
 
 
 def _balances_at_server(folder: Path) -> dict[int, Decimal]:
