@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from django.db import connection, transaction
@@ -78,7 +79,7 @@ def test_agent_moves_with_everybody_below_but_never_under_one_of_them(
     top, middle, low = line(3, admin)
     (other,) = line(1, admin, "other")
     for below in (top, middle, low):
-        refused_with("agent_cycle", lambda below=below: place_agent(agent=top, parent=below, by=admin))
+        refused_with("agent_cycle", partial(place_agent, agent=top, parent=below, by=admin))
     assert [Agent.objects.get(pk=agent.pk).parent for agent in (top, middle, low)] == [None, top, middle]
     place_agent(agent=middle, parent=other, by=admin)
     account = introduce_client(personal_account=pair.bob_account, agent=low, by=admin)

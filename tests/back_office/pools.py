@@ -15,7 +15,7 @@ from accounts.models import Manager, PammAccount, PersonalAccount, Role, User
 from allocation.calc.price import Price, price_of
 from allocation.calc.units import units_for_deposit, units_for_redemption, value
 from allocation.models import Investment, PricePoint, UnitEntry
-from fees.models import Charge
+from fees.models import Charge, ChargePart
 from offers.models import Offer, Terms
 from rollover.models import CountedDeal, Rollover
 from tests.worlds import FLAT_TWENTY, JOINED, person, personal_account, trading_server
@@ -102,7 +102,7 @@ class Pool:
             currency_digits=2,
         )
         if kind is Kind.PERFORMANCE_FEE:
-            Charge.objects.create(
+            charge = Charge.objects.create(
                 account=self.account,
                 investment=investment,
                 price_point=point,
@@ -118,6 +118,16 @@ class Pool:
                 carried_after=0,
                 explanation={"rate": "0.20", "profit": "100.00"},
                 charged_at=point.priced_at,
+            )
+            ChargePart.objects.create(
+                charge=charge,
+                account=self.account,
+                price_point=point,
+                party=ChargePart.Party.MANAGER,
+                payee=self.account.manager.public_id,
+                amount=-flow,
+                currency="USD",
+                currency_digits=2,
             )
         investment.units += units
         if kind is Kind.CLOSE:

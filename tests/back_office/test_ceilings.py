@@ -47,7 +47,7 @@ def test_rule_that_could_not_be_kept_is_refused(
     alpha: Broker, admin: Client, changes: dict[str, Any]
 ) -> None:
     answer = admin.post(change_url(alpha), RULES | changes)
-    assert (answer.status_code, Broker.objects.get().fee_share_rate) == (200, 0)
+    assert (answer.status_code, Broker.objects.get().fee_share_rate) == (200, Decimal(0))
 
 
 def test_ceilings_in_money_are_set_once_for_each_currency_in_its_own_decimals(
@@ -63,7 +63,7 @@ def test_ceilings_in_money_are_set_once_for_each_currency_in_its_own_decimals(
     assert not FeeCeiling.objects.exists()
     assert admin.post(add, amounts).status_code == 302
     ceiling = FeeCeiling.objects.get()
-    assert (ceiling.currency_digits, ceiling.subscription_amount) == (2, 20)
+    assert (ceiling.currency_digits, ceiling.subscription_amount) == (2, Decimal(20))
     assert ceiling.volume_amount_per_lot is None
     assert "already" in admin.post(add, amounts).content.decode()
     assert admin.post(change_url(ceiling), amounts | {"subscription_amount": ""}).status_code == 302
