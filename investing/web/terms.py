@@ -98,9 +98,11 @@ def terms_page(request: HttpRequest, public_id: UUID) -> HttpResponse:
 
 
 def compared(old: Terms, new: Terms) -> list[Subject]:
-    """Both versions in words, subject by subject."""
+    """Both versions in words, subject by subject; without those that neither says anything about."""
     subjects = []
     for before, after in zip(terms_by_subject(old), terms_by_subject(new), strict=True):
+        if not (before.sentences or after.sentences):
+            continue
         subjects.append(
             Subject(
                 before.title,

@@ -3,20 +3,28 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from allocation.calc.price import Price, time_weighted_return
-from fees.calc.performance import Standing, performance_fee
+from fees.calc.crystallisation import FeeState, Situation, deposit, interval_end
+from fees.calc.performance import Standing
 from fees.calc.schedule import Basis, Schedule
+from fees.calc.terms import FeeTerms
 from money.exact import exact_difference
 from money.rounding import nearest_money
 from offers.models import Terms
+from offers.queries import entry_fee_of, fee_terms_of
+from offers.words import amount_in_words, percent_in_words
 
 EXAMPLE_RETURNS = (Decimal("-0.10"), Decimal("0.05"), Decimal("0.20"), Decimal("0.50"))
 
 
 @dataclass(frozen=True, slots=True)
 class FeeExample:
-    """One trading interval: what `capital` grew to before fees, the fee at its end, and what is left."""
+    """One trading interval: what `capital` grew to before fees, the fees at its end, and what is left."""
 
     capital: Decimal
     gross_return: Decimal
@@ -28,10 +36,57 @@ class FeeExample:
 def fee_examples(
     terms: Terms, capital: Decimal, gross_returns: Sequence[Decimal] = EXAMPLE_RETURNS
 ) -> list[FeeExample]:
-    """For somebody who joins with `capital` (> 0) and moves no money until the first interval ends."""
-    schedule = Schedule.from_json(terms.performance_schedule)
+    """For somebody who has `capital` (> 0) invested, after any entry fee, and moves no money until the first
+    interval ends.
+
+    The management fee is that on `capital` for the interval's usual length. The volume fee depends on what
+    the manager trades and is left out.
+    """
+    fee_terms = fee_terms_of(terms)
     digits = terms.offer.account.currency_digits
-    return [_example(schedule, capital, gross, digits) for gross in gross_returns]
+    days = _usual_days(terms)
+    return [_example(fee_terms, capital, gross, days, digits) for gross in gross_returns]
+
+
+def entry_fee(terms: Terms, amount: Decimal) -> Decimal:
+    """What is taken of a first deposit of `amount` before it is invested."""
+    digits = terms.offer.account.currency_digits
+    return exact_difference(amount, deposit(amount, fee_terms_of(terms), FeeState(), digits).invested)
+
+
+@dataclass(frozen=True, slots=True)
+class FeeInShort:
+    """A fee other than on profit, as one line of a list."""
+
+    label: str
+    price: str
+
+
+def other_fees(terms: Terms) -> list[FeeInShort]:
+    """Every fee that is charged besides the one on profit."""
+    account = terms.offer.account
+    entry_rates = [tier.rate for tier in entry_fee_of(terms).tiers]
+    fees = []
+    if terms.management_rate:
+        price = _("{rate} per year").format(rate=percent_in_words(terms.management_rate))
+        fees.append(FeeInShort(_("Management fee"), price))
+    if any(entry_rates):
+        lowest, highest = percent_in_words(min(entry_rates)), percent_in_words(max(entry_rates))
+        price = lowest if lowest == highest else f"{lowest} – {highest}"
+        fees.append(FeeInShort(_("Entry fee"), _("{rate} of each deposit").format(rate=price)))
+    if terms.subscription_amount:
+        price = _("{amount} per interval").format(amount=amount_in_words(terms.subscription_amount, account))
+        fees.append(FeeInShort(_("Subscription fee"), price))
+    if terms.volume_amount_per_lot:
+        price = _("{amount} per lot, shared").format(
+            amount=amount_in_words(terms.volume_amount_per_lot, account)
+        )
+        fees.append(FeeInShort(_("Volume fee"), price))
+    if terms.early_exit_rate:
+        price = ngettext("{rate} on the first day", "{rate} in the first {days} days", terms.lock_in_days)
+        price = price.format(rate=percent_in_words(terms.early_exit_rate), days=terms.lock_in_days)
+        fees.append(FeeInShort(_("Early exit fee"), price))
+    return fees
 
 
 def fee_in_short(terms: Terms) -> tuple[Decimal, Decimal]:
@@ -69,14 +124,28 @@ def tier_table(terms: Terms) -> TierTable | None:
     return TierTable(rows, schedule.basis is Basis.NET_WORTH)
 
 
-def _example(schedule: Schedule, capital: Decimal, gross_return: Decimal, digits: int) -> FeeExample:
+def _example(
+    terms: FeeTerms, capital: Decimal, gross_return: Decimal, days: Fraction, digits: int
+) -> FeeExample:
     becomes = nearest_money(capital * (1 + gross_return), digits)
-    fee = performance_fee(
+    situation = Situation(
         value=becomes,
-        standing=Standing(high_water_mark=capital),
-        schedule=schedule,
+        digits=digits,
         yield_=time_weighted_return(Price(capital, Decimal(1)), Price(becomes, Decimal(1))),
         net_worth=becomes,
-        digits=digits,
-    ).amount
-    return FeeExample(capital, gross_return, becomes, fee, exact_difference(becomes, fee))
+        value_days=Fraction(capital) * days,
+        interval_part=Fraction(1),
+    )
+    left = interval_end(terms, FeeState(Standing(high_water_mark=capital)), situation).value_left
+    return FeeExample(capital, gross_return, becomes, exact_difference(becomes, left), left)
+
+
+def _usual_days(terms: Terms) -> Fraction:
+    """Length of a trading interval; a rollover is taken for an hour, a month for a twelfth of 365 days."""
+    one = {
+        Terms.IntervalUnit.ROLLOVERS: Fraction(1, 24),
+        Terms.IntervalUnit.DAYS: Fraction(1),
+        Terms.IntervalUnit.WEEKS: Fraction(7),
+        Terms.IntervalUnit.MONTHS: Fraction(365, 12),
+    }
+    return one[Terms.IntervalUnit(terms.interval_unit)] * terms.interval_count

@@ -28,7 +28,7 @@ from investing.web.schedule import next_rollover_at
 from offers.errors import JoinLinkUsed
 from offers.models import Offer, Terms
 from offers.queries import current_terms, get_offer_for, resolve_join_link
-from offers.web.examples import fee_examples, fee_in_short, tier_table
+from offers.web.examples import entry_fee, fee_examples, fee_in_short, other_fees, tier_table
 from offers.web.investor_forms import FirstDepositForm, LeaderboardForm
 from offers.web.monthly import monthly_table
 from offers.words import terms_in_words
@@ -57,7 +57,7 @@ def leaderboard_page(request: HttpRequest) -> HttpResponse:
     found = leaderboard(user, form.filters(), form.order(), cursor)
     context = {
         "form": form,
-        "cards": [(row, fee_in_short(row.terms)) for row in found.rows],
+        "cards": [(row, fee_in_short(row.terms), bool(other_fees(row.terms))) for row in found.rows],
         "page": Page(
             is_first=cursor is None,
             first_url=_with_parameters(request, after=None),
@@ -184,6 +184,8 @@ def _review(
     request: HttpRequest, offer: Offer, terms: Terms, form: FirstDepositForm, token: str | None
 ) -> HttpResponse:
     amount: Decimal = form.cleaned_data["amount"]
+    for_joining = entry_fee(terms, amount)
+    invested = amount - for_joining
     context = {
         "offer": offer,
         "account": offer.account,
@@ -191,7 +193,10 @@ def _review(
         "form": form,
         "amount": amount,
         "personal_account": form.cleaned_data["personal_account"],
-        "examples": fee_examples(terms, amount),
+        "for_joining": for_joining,
+        "invested": invested,
+        "other_fees": other_fees(terms),
+        "examples": fee_examples(terms, invested),
         "tiers": tier_table(terms),
         "terms_in_words": terms_in_words(terms),
         "next_rollover_at": next_rollover_at(),
@@ -207,14 +212,17 @@ def _offer_page(request: HttpRequest, offer: Offer, token: str | None = None) ->
     statistics = statistics_of(account)
     series_url = reverse("track_record_api:price-series", args=[account.public_id])
     capital = max(EXAMPLE_CAPITAL, terms.minimum_first)
+    for_joining = entry_fee(terms, capital)
     context = {
         "offer": offer,
         "account": account,
         "terms": terms,
         "terms_in_words": terms_in_words(terms),
         "fee": fee_in_short(terms),
+        "other_fees": other_fees(terms),
         "tiers": tier_table(terms),
-        "examples": fee_examples(terms, capital),
+        "examples": fee_examples(terms, capital - for_joining),
+        "for_joining": for_joining,
         "example_capital": capital,
         "statistics": statistics,
         "figures": _figures_with_meaning(statistics) if statistics else [],
