@@ -10,8 +10,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import PammAccount
+from fees.calc.schedule import Tier
 from offers.models import JoinLink, Offer, Terms
+from offers.services import revise_terms
 from offers.web.examples import fee_examples
+from tests.offers.drafts import draft
 from tests.track_record.histories import price_points
 from tests.track_record.test_leaderboard import more_offers
 from tests.web.investor.conftest import Visit
@@ -96,6 +99,34 @@ def test_offer_page_explains_costs_by_examples_that_the_fee_calculation_makes(
     assert "If you invest 1,000 USD" in page
     assert "1,200.00 (+20 %) 40.00 1,160.00 USD" in page
     assert "900.00 (-10 %) 0.00 900.00 USD" in page
+
+
+def test_offer_page_names_every_fee_and_its_examples_charge_them(
+    world: AliceBobCharlie, visitor: Client
+) -> None:
+    _priced(world)
+    every = draft(
+        management_rate=Decimal("0.02"), subscription_amount=Decimal("12.50"), lock_in_days=30,
+        volume_amount_per_lot=Decimal(3), early_exit_rate=Decimal("0.015"),
+        entry_tiers=(Tier(None, Decimal("0.03")), Tier(Decimal(5000), Decimal("0.01"))),
+    )  # fmt: skip
+    revise_terms(offer=world.pool.offer, terms=every, by=world.alice)
+    page = text_of(visitor.get(f"/offers/{world.pool.offer.public_id}/"))
+    for words in (
+        "Management fee 2 % per year",
+        "Entry fee 1 % – 3 % of each deposit",
+        "Subscription fee 12.50 USD per interval",
+        "Volume fee 3 USD per lot, shared",
+        "Early exit fee 1.5 % in the first 30 days",
+        "30.00 USD of it are the entry fee.",
+        # 970.00 that grow by 20 %: management 1.61, subscription 12.50, performance 20 % of 179.89.
+        "1,164.00 (+20 %) 50.08 1,113.92 USD",
+        "873.00 (-10 %) 14.11 858.89 USD",
+        "Without the volume fee",
+    ):
+        assert words in page, words
+    assert "Fee without profit" not in page
+    assert "and more" in text_of(visitor.get("/"))
 
 
 def test_examples_follow_the_tiers_of_the_worked_example(world: AliceBobCharlie) -> None:

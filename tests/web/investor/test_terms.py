@@ -53,6 +53,14 @@ def test_nothing_is_offered_under_the_newest_terms(world: AliceBobCharlie, bob: 
     assert "No newer terms" in text_of(bob.get(address(world)))
 
 
+def test_fee_that_is_new_stands_against_not_being_charged(world: AliceBobCharlie, bob: Client) -> None:
+    revise_terms(offer=world.pool.offer, terms=draft(management_rate=Decimal("0.02")), by=world.alice)
+    page = text_of(bob.get(address(world)))
+    assert "Management fee changes Yours, version 1 not charged New, version 2 New: The management" in page
+    assert "Entry fee stays" not in page
+    assert "No longer: Nothing else is charged: no management fee, no entry fee" in page
+
+
 def test_terms_page_shows_both_versions_marks_what_differs_and_says_from_when(
     world: AliceBobCharlie, bob: Client, newer: Terms
 ) -> None:
