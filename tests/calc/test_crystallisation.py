@@ -1,15 +1,13 @@
 """All kinds of fees of one investment at one price: order, limits, fractions and debts, figures by hand."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 import pytest
 
-from allocation.calc.accumulators import lots_per_unit_after, value_days_after
-from allocation.calc.price import Price
+from allocation.calc.accumulators import lots_per_unit_after
 from fees.calc.charge import charge
 from fees.calc.crystallisation import (
     MOST_DEBTS,
@@ -93,14 +91,6 @@ def test_management_fee_hourly_steps_lose_nothing() -> None:
     assert charged == Decimal("20.00")
 
 
-def test_value_days_count_the_price_after_the_earlier_rollover_to_the_microsecond() -> None:
-    start = datetime(2027, 3, 28, 0, 30, tzinfo=UTC)
-    price = Price(Decimal("1.05"), Decimal(1))
-    assert value_days_after(Decimal(7), price, start, start + timedelta(hours=6)) == Decimal("7.2625")
-    tick = value_days_after(ZERO, price, start, start + timedelta(microseconds=1))
-    assert tick == Decimal("0.000000000012152777777778")
-
-
 # Subscription and volume
 
 
@@ -129,8 +119,13 @@ def test_volume_fee_is_per_lot_split_by_the_units_outstanding() -> None:
     assert charged.state.carried_of(VOLUME) == Decimal("0.009375")
 
 
-def test_volume_fee_lots_closed_while_nobody_held_units_are_nobodys() -> None:
-    assert lots_per_unit_after(Decimal("0.5"), Decimal(10), ZERO) == Decimal("0.5")
+def test_volume_fee_of_cancelled_deals_is_taken_back_from_the_next() -> None:
+    terms = FeeTerms(NO_PERFORMANCE_FEE, volume_amount_per_lot=Decimal("8.00"))
+    back = accruing_fees(terms, FeeState(), situation("500.00", lots=Fraction(-1, 2)))
+    assert (back.lines, back.value_left) == ((), Decimal("500.00"))
+    charged = accruing_fees(terms, back.state, situation("500.00", lots=Fraction(2)))
+    assert figures(charged.lines) == [(VOLUME, "12.00", "0.00")]
+    assert charged.state.carried_of(VOLUME) == 0
 
 
 # Order and limits

@@ -4,10 +4,13 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from dateutil.relativedelta import MO, relativedelta
+from dateutil.tz import resolve_imaginary
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fees.calc.intervals import (
+    IntervalUnit,
     TradingInterval,
     advance,
     end_number,
@@ -182,3 +185,78 @@ def test_advance_present_moment_lies_before_the_next_end_and_not_before_the_last
         last = end_number(interval, anchor, number, zone)
         assert last is not None
         assert last <= now
+
+
+# Against another implementation of the calendar
+
+
+def by_dateutil(local: datetime, step: relativedelta, zone: ZoneInfo) -> datetime:
+    """The step on the local clock face; where the clock jumps over it, the moment jumped to. UTC."""
+    face = local.replace(tzinfo=None, fold=0) + step
+    return resolve_imaginary(face.replace(tzinfo=zone)).astimezone(UTC)
+
+
+@pytest.mark.parametrize(
+    ("zone", "anchor"),
+    [
+        (BERLIN, "2027-01-31T10:00"),
+        (BERLIN, "2028-02-29T10:00"),
+        (BERLIN, "2027-02-28T01:30"),  # 02:30: one month on is the day of the clock change in spring
+        (BERLIN, "2027-09-30T00:30"),  # 02:30: one month and a day before the one in autumn
+        (NEW_YORK, "2027-02-14T07:30"),  # 02:30
+        (NEW_YORK, "2027-10-07T05:30"),  # 01:30, which happens twice on 7 November
+        (CAIRO, "2027-03-29T22:00"),  # midnight, left out a month later
+    ],
+)
+@pytest.mark.parametrize("unit", ["days", "weeks", "months"])
+def test_own_ends_at_month_ends_leap_days_and_clock_changes_are_those_of_dateutil(
+    zone: ZoneInfo, anchor: str, unit: IntervalUnit
+) -> None:
+    start = utc(anchor)
+    for count in (1, 3):
+        interval = TradingInterval(unit, count, "own")
+        for number in range(1, 50):
+            step = relativedelta(**{unit: count * number})
+            expected = by_dateutil(start.astimezone(zone), step, zone)
+            assert end_number(interval, start, number, zone) == expected
+
+
+@given(dated, moments, st.integers(1, 60), st.sampled_from(ZONES))
+def test_own_ends_are_those_of_dateutil(
+    interval: TradingInterval, anchor: datetime, number: int, zone: ZoneInfo
+) -> None:
+    own = TradingInterval(interval.unit, interval.count, "own")
+    step = relativedelta(**{own.unit: own.count * number})
+    assert end_number(own, anchor, number, zone) == by_dateutil(anchor.astimezone(zone), step, zone)
+
+
+@given(moments, st.sampled_from(ZONES))
+def test_calendar_ends_are_those_of_dateutil(start: datetime, zone: ZoneInfo) -> None:
+    local = start.astimezone(zone)
+    midnight = {"hour": 0, "minute": 0, "second": 0, "microsecond": 0}
+    steps = {
+        ("days", 1): relativedelta(days=1, **midnight),
+        ("weeks", 1): relativedelta(days=1, weekday=MO(1), **midnight),
+        ("months", 1): relativedelta(months=1, day=1, **midnight),
+        ("months", 3): relativedelta(months=3 - (local.month - 1) % 3, day=1, **midnight),
+        ("months", 12): relativedelta(years=1, month=1, day=1, **midnight),
+    }
+    for (unit, count), step in steps.items():
+        assert ends_at(TradingInterval(unit, count), start, zone) == by_dateutil(local, step, zone)
+
+
+@pytest.mark.parametrize(("day", "hours"), [("2027-03-27T23:00", 23), ("2027-10-30T22:00", 25)])
+def test_calendar_day_of_a_clock_change_lasts_as_long_as_it_does(day: str, hours: int) -> None:
+    start = utc(day)  # midnight in Berlin
+    assert ends_at(TradingInterval("days", 1), start, BERLIN) == start + timedelta(hours=hours)
+
+
+def test_calendar_interval_shorter_than_the_time_between_rollovers_ends_once_at_each() -> None:
+    day, joined = TradingInterval("days", 1), utc("2027-03-26T10:00")
+    number, ends = 0, []
+    for rollover in (utc("2027-03-29T06:00"), utc("2027-04-01T06:00")):
+        passed, upcoming = advance(day, joined, rollover, BERLIN)
+        assert passed > number
+        number = passed
+        ends.append((number, local(upcoming, BERLIN)))
+    assert ends == [(3, "2027-03-30 00:00"), (6, "2027-04-02 00:00")]
