@@ -6,10 +6,21 @@ balance needs more. Everything here raises `decimal.Inexact` where 76 digits do 
 
 from collections.abc import Iterable
 from decimal import Clamped, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, Underflow
+from typing import NamedTuple
 
 EXACT = Context(prec=76, traps=[Clamped, DivisionByZero, Inexact, InvalidOperation, Overflow, Underflow])
 
 ZERO = Decimal(0)
+
+
+class Quotient(NamedTuple):
+    """A ratio on its way to its one rounding. Not reduced, which is most of the work of a `Fraction`."""
+
+    numerator: int
+    denominator: int
+
+    def as_integer_ratio(self) -> tuple[int, int]:
+        return self
 
 
 def decimal_of(scaled: int, places: int) -> Decimal:

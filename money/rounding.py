@@ -9,7 +9,9 @@ half to even to its dust places, so that the last digit of stored units or of a 
 from decimal import Decimal, Inexact
 from fractions import Fraction
 
-from money.exact import decimal_of, scaled_int
+from money.exact import Quotient, decimal_of, scaled_int
+
+Number = int | Fraction | Decimal | Quotient
 
 UNIT_PLACES = 12
 MARK_PLACES = 12
@@ -19,12 +21,12 @@ CARRIED_PLACES = 24
 YIELD_PLACES = 9
 
 
-def half_even(number: int | Fraction | Decimal, places: int) -> Decimal:
+def half_even(number: Number, places: int) -> Decimal:
     """Nearest decimal with `places` decimals, a tie to the even neighbour."""
     return decimal_of(_scaled_half_even(number, places), places)
 
 
-def _scaled_half_even(number: int | Fraction | Decimal, places: int) -> int:
+def _scaled_half_even(number: Number, places: int) -> int:
     """`half_even` in units of its last place. On whole numbers: every value and fee comes through here."""
     numerator, denominator = number.as_integer_ratio()
     scale: int = 10**places
@@ -40,12 +42,12 @@ def dust_places(digits: int) -> int:
     return max(8, digits + 2)
 
 
-def nearest_money(amount: int | Fraction | Decimal, digits: int) -> Decimal:
+def nearest_money(amount: Number, digits: int) -> Decimal:
     """Amount at the nearest minor unit, half to even: the rounding of a value."""
     return half_even(amount, digits)
 
 
-def floor_money(amount: int | Fraction | Decimal, digits: int) -> Decimal:
+def floor_money(amount: Number, digits: int) -> Decimal:
     """Amount rounded down (toward minus infinity) to the minor unit: the rounding of a fee.
 
     Its dust is rounded away first.
@@ -54,7 +56,7 @@ def floor_money(amount: int | Fraction | Decimal, digits: int) -> Decimal:
     return decimal_of(_scaled_half_even(amount, places) // 10 ** (places - digits), digits)
 
 
-def nearest_money_ties_up(amount: int | Fraction | Decimal, digits: int) -> Decimal:
+def nearest_money_ties_up(amount: Number, digits: int) -> Decimal:
     """Amount at the nearest minor unit, a tie upward, its dust rounded away first.
 
     Adding whole minor units to the amount adds just them to the answer. Half to even has not that property,
@@ -65,27 +67,27 @@ def nearest_money_ties_up(amount: int | Fraction | Decimal, digits: int) -> Deci
     return decimal_of((2 * _scaled_half_even(amount, places) + unit) // (2 * unit), digits)
 
 
-def rounded_units(units: int | Fraction | Decimal) -> Decimal:
+def rounded_units(units: Number) -> Decimal:
     """Units as stored: 12 places, half to even."""
     return half_even(units, UNIT_PLACES)
 
 
-def rounded_mark(mark: int | Fraction | Decimal) -> Decimal:
+def rounded_mark(mark: Number) -> Decimal:
     """A high-water mark as stored: 12 places, half to even."""
     return half_even(mark, MARK_PLACES)
 
 
-def rounded_accumulator(accumulator: int | Fraction | Decimal) -> Decimal:
+def rounded_accumulator(accumulator: Number) -> Decimal:
     """An accumulator as stored: 24 places, half to even."""
     return half_even(accumulator, ACCUMULATOR_PLACES)
 
 
-def rounded_carried(fraction: int | Fraction | Decimal) -> Decimal:
+def rounded_carried(fraction: Number) -> Decimal:
     """A carried fraction as stored: 24 places, half to even."""
     return half_even(fraction, CARRIED_PLACES)
 
 
-def rounded_yield(rate: int | Fraction | Decimal) -> Decimal:
+def rounded_yield(rate: Number) -> Decimal:
     """A yield as compared with a tier's bound: 9 places, half to even."""
     return half_even(rate, YIELD_PLACES)
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from allocation.calc.price import Price
-from money.exact import exact_difference
+from money.exact import ZERO, Quotient, exact_difference
 from money.rounding import rounded_accumulator
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -22,8 +22,10 @@ def value_days_after(last: Decimal, price: Price, since: datetime, until: dateti
     `price` is that of the rollover before, taken at `since`; it counts until the snapshot taken at `until`,
     to the microsecond. Both moments are aware.
     """
-    elapsed = Fraction((until - since) // _MICROSECOND, _DAY)
-    return rounded_accumulator(Fraction(last) + price.ratio * elapsed)
+    before, scale = last.as_integer_ratio()
+    grown = price.ratio.numerator * ((until - since) // _MICROSECOND)
+    per = price.ratio.denominator * _DAY
+    return rounded_accumulator(Quotient(before * per + grown * scale, scale * per))
 
 
 def lots_per_unit_after(last: Decimal, closed_lots: Decimal, units: Decimal) -> Decimal:
@@ -34,25 +36,33 @@ def lots_per_unit_after(last: Decimal, closed_lots: Decimal, units: Decimal) -> 
     """
     if units == 0:
         return last
-    return rounded_accumulator(Fraction(last) + Fraction(closed_lots) / Fraction(units))
+    before, scale = last.as_integer_ratio()
+    lots, lot_scale = closed_lots.as_integer_ratio()
+    held, unit_scale = units.as_integer_ratio()
+    grown, per = lots * unit_scale, lot_scale * held
+    return rounded_accumulator(Quotient(before * per + grown * scale, scale * per))
 
 
 def accrued(put_aside: Decimal, units: Decimal, total: Decimal, checkpoint: Decimal) -> Fraction:
     """What `units` have accrued where a sum stands at `total`, on top of what was `put_aside` at its
     `checkpoint`.
     """
-    grown = Fraction(units) * Fraction(exact_difference(total, checkpoint))
-    return grown + Fraction(put_aside) if put_aside else grown
+    held, unit_scale = units.as_integer_ratio()
+    grown, scale = exact_difference(total, checkpoint).as_integer_ratio()
+    kept, kept_scale = put_aside.as_integer_ratio()
+    per = unit_scale * scale
+    return Fraction(held * grown * kept_scale + kept * per, per * kept_scale)
 
 
 def time_passed(starts_at: datetime, at: datetime, ends_at: datetime) -> Fraction:
     """How much of an interval has passed, from 0 to 1, to the microsecond. It ends after it starts."""
     passed, whole = (at - starts_at) // _MICROSECOND, (ends_at - starts_at) // _MICROSECOND
-    return min(max(Fraction(passed, whole), Fraction(0)), Fraction(1))
+    return Fraction(min(max(passed, 0), whole), whole)
 
 
 def unpaid_part(passed: Fraction, paid: Decimal) -> Fraction:
     """What has `passed` of an interval beyond the part that is `paid` for; never below 0, whatever two clocks
     say. Both at 24 places, so that the parts of one interval sum to it exactly.
     """
-    return max(Fraction(exact_difference(rounded_accumulator(passed), paid)), Fraction(0))
+    unpaid = exact_difference(rounded_accumulator(passed), paid)
+    return Fraction(max(unpaid, ZERO))

@@ -10,7 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import ClassVar
 
-from money.exact import exact_difference
+from money.exact import Quotient, exact_difference
 from money.rounding import PRICE_PLACES, half_even, rounded_yield
 
 _ONE = Decimal(1)
@@ -38,7 +38,9 @@ class Price:
             raise ValueError("a price needs finite equity and units")
         if self.equity < 0 or self.units <= 0:
             raise ValueError(f"no price from equity {self.equity} and units {self.units}")
-        object.__setattr__(self, "ratio", Fraction(self.equity) / Fraction(self.units))
+        equity, equity_scale = self.equity.as_integer_ratio()
+        units, unit_scale = self.units.as_integer_ratio()
+        object.__setattr__(self, "ratio", Fraction(equity * unit_scale, units * equity_scale))
 
     @property
     def is_zero(self) -> bool:
@@ -90,4 +92,7 @@ def time_weighted_return(start: Price, now: Price) -> Decimal:
     if start.is_zero:
         raise ReturnUndefined("no return from a price of 0")
     # Taking 1 away moves the rounding's last place by an even number of them: no tie falls otherwise.
-    return exact_difference(rounded_yield(now.ratio / start.ratio), _ONE)
+    ratio = Quotient(
+        now.ratio.numerator * start.ratio.denominator, now.ratio.denominator * start.ratio.numerator
+    )
+    return exact_difference(rounded_yield(ratio), _ONE)

@@ -12,7 +12,7 @@ from enum import Enum
 from fractions import Fraction
 
 from allocation.calc.price import Price
-from money.exact import decimal_of, exact_difference, exact_sum, scaled_int
+from money.exact import Quotient, decimal_of, exact_difference, exact_sum, scaled_int
 from money.rounding import UNIT_PLACES, nearest_money, nearest_money_ties_up, rounded_carried, rounded_units
 
 
@@ -32,7 +32,8 @@ def pool_equity(*, equity: Decimal, credit: Decimal, owed: Decimal, incoming: De
 
 def value(units: Decimal, price: Price, digits: int) -> Decimal:
     """Worth of `units` at the price: the nearest minor unit, half to even."""
-    return nearest_money(price.ratio * Fraction(units), digits)
+    held, scale = units.as_integer_ratio()
+    return nearest_money(Quotient(price.ratio.numerator * held, price.ratio.denominator * scale), digits)
 
 
 def values(units: Sequence[Decimal], price: Price, digits: int) -> list[Decimal]:

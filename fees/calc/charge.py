@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from money.exact import ZERO, exact_difference
+from money.exact import ZERO, Quotient, exact_difference
 from money.rounding import floor_money, rounded_carried
 
 
@@ -18,24 +18,32 @@ from money.rounding import floor_money, rounded_carried
 class Charge:
     """`amount` is taken and `uncollected` is owed, both in whole minor units.
 
-    `unrounded` the exact fee with what was carried; `carried_next` what is left of it, 24 places.
+    `fee` is exact and `carried` what was kept before it; `carried_next` what is left of both, 24 places.
     """
 
     amount: Decimal
     uncollected: Decimal
-    unrounded: Fraction
+    fee: Fraction
+    carried: Decimal
     carried_next: Decimal
+
+    @property
+    def unrounded(self) -> Fraction:
+        """The exact fee with what was carried."""
+        return self.fee + Fraction(self.carried)
 
 
 def charge(*, fee: Fraction, carried: Decimal, available: Decimal, digits: int) -> Charge:
     """Charge of `fee` (exact, not negative) on top of what was `carried`, from `available` money."""
-    unrounded = fee + Fraction(carried) if carried else fee
+    kept, scale = carried.as_integer_ratio()
+    unrounded = Quotient(fee.numerator * scale + kept * fee.denominator, fee.denominator * scale)
     due = max(floor_money(unrounded, digits), ZERO)
     amount = max(min(due, available), ZERO)
     return Charge(
         amount=amount,
         uncollected=exact_difference(due, amount),
-        unrounded=unrounded,
+        fee=fee,
+        carried=carried,
         # `due` is a whole number of the last of 24 places, and an even one: what is left rounds alike.
         carried_next=exact_difference(rounded_carried(unrounded), due),
     )
