@@ -69,6 +69,15 @@ class Explained:
     sentences: Sequence[Sentence]
 
 
+@dataclass(frozen=True, slots=True)
+class FeeOfKind:
+    """What one kind of fee comes to, what it is called, and what it is for."""
+
+    title: str
+    meaning: str
+    amount: Decimal
+
+
 @dataclass(slots=True)
 class _Currency:
     """Whose digits amounts are written in."""
@@ -98,6 +107,13 @@ def fee_title(kind: FeeKind | str, *, collects_debt: bool = False) -> str:
     """What a fee is called, everywhere."""
     label = str(Charge.Kind(kind).label)
     return _("%(fee)s owed from before") % {"fee": label} if collects_debt else label
+
+
+def fees_by_kind(amounts: Mapping[FeeKind, Decimal]) -> list[FeeOfKind]:
+    """Fees by kind, named, in the order in which one crystallisation charges them."""
+    return [
+        FeeOfKind(fee_title(kind), str(MEANINGS[kind]), amounts[kind]) for kind in FeeKind if kind in amounts
+    ]
 
 
 def explanation_in_words(record: Mapping[str, Any], currency: str) -> list[Sentence]:

@@ -21,6 +21,7 @@ from unfold.widgets import UnfoldAdminSelectMultipleWidget
 
 from accounts.models import PammAccount, Role
 from brokers.errors import NotFound
+from fees.explanations import explained
 from pamm_platform.admin_pages import (
     AccountFilter,
     BackOfficeAdmin,
@@ -55,7 +56,8 @@ CHECK_WORDS = {
     "values": _("All values together are the pool's equity, up to half a minor unit for each"),
     "flows": _("Investments whose money in or out is not that of the units issued or redeemed"),
     "units_after": _("The units after this rollover are those the next one found"),
-    "charges": _("The fees taken are the fees charged"),
+    "charges": _("The fees taken of units are the fees charged, entry fees apart"),
+    "parts": _("The parts that recipients were given are the fees charged"),
     "deals": _("The deals counted sum to the trading result"),
     "stored_units": _("Investments whose stored units are not the sum of their entries"),
     "balance": _("The server's balance moved by the deals counted"),
@@ -186,7 +188,7 @@ class RolloverAdmin(ReadOnlyAdmin):
             "price_before": plain(audit.price_before.rounded()),
             "checks": [(check, CHECK_WORDS[check.code]) for check in audit.checks],
             "page": Paginator(audit.lines, LINES_PER_PAGE).get_page(request.GET.get("page")),
-            "charges": charges[:ROWS_SHOWN],
+            "charges": [(charge, explained(charge)) for charge in charges[:ROWS_SHOWN]],
             "more_charges": len(charges) > ROWS_SHOWN,
             "deals": deals[:ROWS_SHOWN],
             "more_deals": len(deals) > ROWS_SHOWN,

@@ -13,7 +13,7 @@ from accounts.models import PammAccount
 from allocation.calc.price import Price
 from allocation.models import PricePoint, UnitEntry
 from brokers.errors import NotFound
-from fees.models import Charge
+from fees.models import Charge, ChargePart
 from investing.models import Request
 from rollover.calc.audit import (
     AuditLine,
@@ -96,7 +96,10 @@ def allocation_audit(rollover: Rollover) -> AllocationAudit:
     deals = CountedDeal.objects.filter(price_point=point).aggregate(
         result=_sum("amount", Q(part=CountedDeal.Part.RESULT)), total=_sum("amount")
     )
-    charges = Charge.objects.filter(price_point=point).aggregate(total=_sum("amount"))
+    charges = Charge.objects.filter(price_point=point).aggregate(
+        all=_sum("amount"), redeemed=_sum("amount", ~Q(kind=Charge.Kind.ENTRY))
+    )
+    parts = ChargePart.objects.filter(price_point=point).aggregate(total=_sum("amount"))
     checks = audit_checks(
         lines,
         sums,
@@ -105,7 +108,9 @@ def allocation_audit(rollover: Rollover) -> AllocationAudit:
         previous=_pool_figures(previous) if previous else None,
         other=OtherRecords(
             units_next=following.units if following else point.account.units,
-            charges=charges["total"],
+            charges=charges["redeemed"],
+            all_charges=charges["all"],
+            parts=parts["total"],
             deals_result=deals["result"],
             deals_total=deals["total"],
             is_newest=following is None,
@@ -131,10 +136,11 @@ def deals_counted_at(rollover: Rollover) -> QuerySet[CountedDeal]:
 
 
 def charges_at(rollover: Rollover) -> QuerySet[Charge]:
-    """Fees charged at this rollover, with whom they concern."""
+    """Fees charged at this rollover, with whom they concern and their parts."""
     return (
         Charge.objects.filter(price_point_id=rollover.price_point_id)
-        .select_related("investment__owner", "receiver")
+        .select_related("investment__owner")
+        .prefetch_related("parts")
         .order_by("id")
     )
 

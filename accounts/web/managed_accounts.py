@@ -8,12 +8,12 @@ from django.core.cache import cache
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
 from django.utils import timezone
 
-from accounts.models import PammAccount
+from accounts.models import Manager, PammAccount
 from allocation.calc.price import Price, time_weighted_return
 from allocation.calc.units import value as value_of_units
 from allocation.models import Investment, PricePoint
 from allocation.services import last_price
-from fees.models import Charge
+from fees.models import ChargePart
 from fees.queries import figures_of, with_figures
 from investing.models import Request
 from money.exact import ZERO, exact_sum
@@ -139,8 +139,12 @@ def _pending(accounts: Sequence[PammAccount]) -> dict[int, int]:
 
 
 def _earned(accounts: Sequence[PammAccount]) -> dict[int, Decimal]:
+    """The manager's own parts of all fees so far, by account."""
+    managers = Manager.objects.filter(pk__in={account.manager_id for account in accounts})
     sums = (
-        Charge.objects.filter(account__in=accounts)
+        ChargePart.objects.filter(
+            payee__in=managers.values("public_id"), party=ChargePart.Party.MANAGER, account__in=accounts
+        )
         .order_by()
         .values("account")
         .annotate(earned=Sum("amount"))

@@ -16,6 +16,8 @@ from allocation.web.live import live_answer, live_piece, signed_in_piece
 from allocation.web.portfolio import Portfolio, portfolio_of
 from allocation.web.timeline import timeline_of
 from brokers.web.csv_files import csv_answer
+from fees.explanations import charge_text
+from fees.models import Charge
 from fees.queries import figures_of
 from investing.models import Request
 from investing.queries import get_investment_for, newer_terms, withdrawal_terms
@@ -82,6 +84,39 @@ def entries_csv(request: HttpRequest) -> StreamingHttpResponse:
         own.select_related("account", "investment", "price_point"),
         _entry_columns,
     )
+
+
+@login_required
+@require_safe
+def charges_csv(request: HttpRequest) -> StreamingHttpResponse:
+    """Every fee of the person's investments with its explanation, as a file; times in UTC."""
+    own = Charge.objects.filter(investment__owner=_person(request))
+    return csv_answer(
+        "fees.csv",
+        [
+            "time", "account", "investment", "charge", "kind", "occasion", "collects_debt", "amount",
+            "uncollected", "currency", "explanation",
+        ],
+        own.select_related("account", "investment"),
+        _charge_columns,
+    )  # fmt: skip
+
+
+def _charge_columns(charge: Charge) -> list[str]:
+    digits = charge.currency_digits
+    return [
+        charge.charged_at.isoformat(),
+        charge.account.name,
+        str(charge.investment.public_id),
+        str(charge.public_id),
+        charge.kind,
+        charge.occasion,
+        "yes" if charge.collects_debt else "no",
+        format(charge.amount, f".{digits}f"),
+        format(charge.uncollected, f".{digits}f"),
+        charge.currency,
+        charge_text(charge),
+    ]
 
 
 def _entry_columns(entry: UnitEntry) -> list[str]:

@@ -4,41 +4,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from fractions import Fraction
-from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from allocation.models import Investment, UnitEntry
+from fees.explanations import Sentence, explained
 from fees.models import Charge
 from fees.queries import charges_of
 from investing.models import Request
-from money.rounding import half_even
 from outbox.models import Event
-from pamm_platform.templatetags.figures import money, percent, signed_money, units
+from pamm_platform.templatetags.figures import money, signed_money, units
 
 SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One line of an explanation: a name and a written figure."""
-
-    label: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Happening:
-    """One line of the timeline. `amount` is signed as the investor sees it; None where no money moved."""
+    """One line of the timeline. `amount` is signed as the investor sees it; None where no money moved.
+
+    It opens to its `sentences`; `meaning` says before them what a fee is for.
+    """
 
     at: datetime
     title: str
     icon: str
     amount: Decimal | None = None
     note: str = ""
-    steps: Sequence[Step] = field(default_factory=tuple)
+    sentences: Sequence[Sentence] = field(default_factory=tuple)
+    meaning: str = ""
 
 
 def timeline_of(investment: Investment) -> list[Happening]:
@@ -90,74 +84,27 @@ def _of_entry(entry: UnitEntry, investment: Investment) -> Happening:
         title=str(title),
         icon=icon,
         amount=entry.amount,
-        steps=[
-            Step(_("Pool's equity at this rollover"), money(point.price_equity, account)),
-            Step(_("Units in the pool"), units(point.price_units)),
-            Step(_("Price per unit = equity ÷ units"), units(point.price, 6)),
-            Step(_("Amount"), signed_money(entry.amount, account)),
-            Step(_("Units = amount ÷ price"), units(entry.units, 6)),
+        sentences=[
+            Sentence(_("Pool's equity at this rollover"), money(point.price_equity, account)),
+            Sentence(_("Units in the pool"), units(point.price_units)),
+            Sentence(_("Price per unit = equity ÷ units"), units(point.price, 6)),
+            Sentence(_("Amount"), signed_money(entry.amount, account)),
+            Sentence(_("Units = amount ÷ price"), units(entry.units, 6)),
         ],
     )
 
 
 def _of_charge(charge: Charge) -> Happening:
-    titles = {
-        Charge.Kind.PERFORMANCE: _("Performance fee"),
-        Charge.Kind.EARLY_EXIT: _("Early exit fee"),
-    }
+    told = explained(charge)
     return Happening(
         at=charge.charged_at,
-        title=titles.get(Charge.Kind(charge.kind), charge.get_kind_display()),
+        title=told.title,
         icon="percentage",
         amount=-charge.amount,
         note=str(charge.get_occasion_display()),
-        steps=charge_steps(charge),
+        sentences=told.sentences,
+        meaning=told.meaning,
     )
-
-
-def charge_steps(charge: Charge) -> list[Step]:
-    """How a fee was computed, from what was recorded with it."""
-    steps = [Step(_("Value before the fee"), money(Decimal(charge.basis.get("value", "0")), charge))]
-    if charge.kind == Charge.Kind.PERFORMANCE:
-        return [*steps, *_performance_steps(charge)]
-    return [
-        *steps,
-        Step(_("Rate on what was withdrawn"), _rate(charge)),
-        Step(_("Fee, rounded down"), money(charge.amount, charge)),
-    ]
-
-
-def _performance_steps(charge: Charge) -> list[Step]:
-    """A part withdrawal pays its share of the fee on the whole; every other occasion the whole of it."""
-    is_part = charge.occasion == Charge.Occasion.WITHDRAWAL
-    unrounded = half_even(Fraction(charge.basis.get("unrounded", "0")), 6)
-    return [
-        Step(_("High-water mark: profit counts above it"), money(charge.mark_before, charge)),
-        Step(_("Profit = value − mark"), signed_money(charge.profit, charge)),
-        *_tier_steps(charge.basis, charge),
-        Step(_("Rate of the tier that was reached"), _rate(charge)),
-        Step(_("Fraction carried from before"), units(charge.carried_before, 6)),
-        Step(_("Fee on the whole = profit, if any, × rate + carried"), units(unrounded, 6)),
-        Step(
-            _("Fee on the part that was withdrawn, rounded down") if is_part else _("Fee, rounded down"),
-            money(charge.amount, charge),
-        ),
-        Step(_("Carried to the next fee"), units(charge.carried_after, 6)),
-        Step(_("New high-water mark"), money(charge.mark_after, charge)),
-    ]
-
-
-def _rate(charge: Charge) -> str:
-    return percent(half_even(Fraction(charge.basis.get("rate", "0")), 6), 4)
-
-
-def _tier_steps(basis: dict[str, Any], charge: Charge) -> list[Step]:
-    kind = basis.get("schedule", {}).get("basis")
-    if kind == "yield":
-        return [Step(_("Return of the trading interval"), percent(Decimal(basis["yield"]), 4))]
-    if kind == "net_worth":
-        return [Step(_("Net worth that decides the tier"), money(Decimal(basis["net_worth"]), charge))]
-    return []
 
 
 def _of_request(request: Request) -> Happening:
@@ -167,5 +114,5 @@ def _of_request(request: Request) -> Happening:
         title=_("%(kind)s requested") % {"kind": request.get_kind_display()},
         icon=icons[Request.Kind(request.kind)],
         note=" · ".join(filter(None, [str(request.get_state_display()), request.reason_note])),
-        steps=[Step(_("Amount asked for"), money(request.amount, request))] if request.amount else [],
+        sentences=[Sentence(_("Amount asked for"), money(request.amount, request))] if request.amount else [],
     )

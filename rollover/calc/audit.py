@@ -123,12 +123,16 @@ class OtherRecords:
     """What the rest of the books say, to compare with.
 
     `units_next`: units outstanding at the next price point, or on the account where this one is the newest.
-    `charges`: sum of the fees charged at this rollover. `deals_result`, `deals_total`: sums of the deals it
-    counted, of trading alone and of all parts. `is_newest` makes the investments' stored units comparable.
+    `charges`: sum of the fees that redeemed units at this rollover: an entry fee is taken before there are
+    any. `all_charges` has those too, and `parts` is what the recipients were given of them. `deals_result`,
+    `deals_total`: sums of the deals it counted, of trading alone and of all parts. `is_newest` makes the
+    investments' stored units comparable.
     """
 
     units_next: Decimal
     charges: Decimal
+    all_charges: Decimal
+    parts: Decimal
     deals_result: Decimal
     deals_total: Decimal
     is_newest: bool
@@ -199,6 +203,7 @@ def audit_checks(
         Check("flows", expected=ZERO, found=Decimal(sum(1 for line in lines if not line.flows_fit))),
         Check("units_after", expected=other.units_next, found=sums.units_after),
         Check("charges", expected=other.charges, found=sums.charged),
+        Check("parts", expected=other.all_charges, found=other.parts),
         Check("deals", expected=pool.trading_result, found=other.deals_result),
     ]
     if pool.units:

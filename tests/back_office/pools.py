@@ -15,9 +15,9 @@ from accounts.models import Manager, PammAccount, PersonalAccount, Role, User
 from allocation.calc.price import Price, price_of
 from allocation.calc.units import units_for_deposit, units_for_redemption, value
 from allocation.models import Investment, PricePoint, UnitEntry
-from fees.models import Charge, ChargePart
 from offers.models import Offer, Terms
 from rollover.models import CountedDeal, Rollover
+from tests.web.charges import charged, performance_line
 from tests.worlds import FLAT_TWENTY, JOINED, person, personal_account, trading_server
 
 Kind = UnitEntry.Kind
@@ -102,33 +102,7 @@ class Pool:
             currency_digits=2,
         )
         if kind is Kind.PERFORMANCE_FEE:
-            charge = Charge.objects.create(
-                account=self.account,
-                investment=investment,
-                price_point=point,
-                kind=Charge.Kind.PERFORMANCE,
-                occasion=Charge.Occasion.INTERVAL_END,
-                amount=-flow,
-                currency="USD",
-                currency_digits=2,
-                profit=Decimal(100),
-                mark_before=1000,
-                mark_after=1080,
-                carried_before=0,
-                carried_after=0,
-                explanation={"rate": "0.20", "profit": "100.00"},
-                charged_at=point.priced_at,
-            )
-            ChargePart.objects.create(
-                charge=charge,
-                account=self.account,
-                price_point=point,
-                party=ChargePart.Party.MANAGER,
-                payee=self.account.manager.public_id,
-                amount=-flow,
-                currency="USD",
-                currency_digits=2,
-            )
+            charged(investment, performance_line(str(-flow)), point=point, broker=f"{-flow / 4:.2f}")
         investment.units += units
         if kind is Kind.CLOSE:
             investment.state = Investment.State.CLOSED

@@ -2,7 +2,8 @@
 
 import csv
 import io
-from datetime import UTC, datetime, timedelta
+import uuid
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -15,9 +16,16 @@ from accounts.models import PammAccount
 from allocation.models import Investment, UnitEntry
 from brokers.scope import broker_scope
 from brokers.web.csv_files import csv_lines
+from fees.calc.crystallisation import FeeState, Situation, interval_end
+from fees.calc.performance import Standing
+from fees.calc.schedule import Basis, Mode, Schedule, Tier
+from fees.calc.terms import FeeTerms
+from fees.explanations import explained, explanation_text
 from fees.models import Charge
 from investing.models import Request
+from tests.offers.drafts import plain
 from tests.track_record.histories import price_points
+from tests.web.charges import charged, performance_line
 from tests.web.investor.conftest import Visit
 from tests.web.investor.reading import text_of
 from tests.worlds import JOINED, AliceBobCharlie, person, personal_account, pool
@@ -85,33 +93,18 @@ def test_portfolio_takes_the_same_queries_whatever_the_number_of_investments(
 
 
 def _charge(world: AliceBobCharlie) -> Charge:
-    investment = world.pool.investment
-    made: Charge = Charge.objects.create(
-        account=investment.account,
-        investment=investment,
-        price_point=investment.joined,
-        kind=Charge.Kind.PERFORMANCE,
-        occasion=Charge.Occasion.INTERVAL_END,
-        amount=Decimal("4.72"),
-        currency="USD",
-        currency_digits=2,
-        profit=Decimal("9.45"),
-        mark_before=Decimal(945),
-        mark_after=Decimal("949.73"),
-        carried_before=0,
-        carried_after=Decimal("0.005"),
-        receiver=investment.account.income_account,
-        charged_at=datetime(2026, 2, 1, tzinfo=UTC),
-        basis={
-            "value": "954.45",
-            "yield": "0.1222",
-            "net_worth": "954.45",
-            "rate": "1/2",
-            "unrounded": "4.725",
-            "schedule": {"basis": "net_worth", "mode": "whole", "tiers": []},
-        },
+    """4.725 at 50 %, rounded down."""
+    schedule = Schedule(
+        Basis.NET_WORTH,
+        Mode.WHOLE,
+        (Tier(None, Decimal("0.50")), Tier(Decimal(1000), Decimal("0.40"))),
     )
-    return made
+    (line,) = interval_end(
+        FeeTerms(schedule),
+        FeeState(Standing(Decimal(945))),
+        Situation(Decimal("954.45"), 2, net_worth=Decimal("954.45")),
+    ).lines
+    return charged(world.pool.investment, line)
 
 
 def test_charge_opens_to_its_inputs_and_steps(world: AliceBobCharlie, bob: Client) -> None:
@@ -119,15 +112,37 @@ def test_charge_opens_to_its_inputs_and_steps(world: AliceBobCharlie, bob: Clien
     page = text_of(bob.get(f"/investments/{world.pool.investment.public_id}/"))
     for words in (
         "Performance fee",
+        "A share of the profit above the high-water mark.",
         "-4.72 USD",
         "954.45 USD",
         "+9.45 USD",
         "50 %",
-        "4.725000",
-        "0.005000",
+        "below 1,000.00 USD",
+        "4.725 USD",
+        "0.005 USD",
         "949.73 USD",
     ):
         assert words in page
+
+
+def test_charge_whose_record_cannot_be_read_spoils_no_page(world: AliceBobCharlie, bob: Client) -> None:
+    made = _charge(world)
+    made.pk, made.public_id, made.explanation = None, uuid.uuid4(), {"steps": "nonsense"}
+    Charge.objects.bulk_create([made])
+    page = text_of(bob.get(f"/investments/{world.pool.investment.public_id}/"))
+    assert "The record of this charge cannot be read" in page
+
+
+def test_fees_file_explains_every_fee_as_the_page_does(world: AliceBobCharlie, bob: Client) -> None:
+    made = _charge(world)
+    with broker_scope(world.beta.pk):
+        charged(world.charlie_pool.investment, performance_line("1.00"))
+    (row,) = _rows(bob.get("/portfolio/fees.csv"))
+    assert (row["charge"], row["kind"], row["amount"]) == (str(made.public_id), "performance", "4.72")
+    assert row["explanation"] == explanation_text(made.explanation, "USD")
+    page = text_of(bob.get(f"/investments/{world.pool.investment.public_id}/"))
+    for sentence in explained(made).sentences:
+        assert all(plain(part) in page for part in (sentence.label, sentence.figure, sentence.note))
 
 
 def test_investment_lists_everything_that_happened_the_latest_first(
@@ -163,7 +178,15 @@ def test_investment_of_somebody_else_is_not_found(world: AliceBobCharlie, visit:
 
 
 @pytest.mark.parametrize(
-    "url", ["/portfolio/", "/portfolio/figures/", "/portfolio/entries.csv", "/requests/", "/requests.csv"]
+    "url",
+    [
+        "/portfolio/",
+        "/portfolio/figures/",
+        "/portfolio/entries.csv",
+        "/portfolio/fees.csv",
+        "/requests/",
+        "/requests.csv",
+    ],
 )
 def test_pages_of_a_person_ask_visitors_to_sign_in(world: AliceBobCharlie, url: str) -> None:
     answer = Client(SERVER_NAME="alpha.localhost").get(url)

@@ -71,7 +71,7 @@ def test_withdrawal_is_reviewed_with_its_fee_then_asked_for_once(at_profit: Inve
     url = f"/investments/{at_profit.public_id}/withdraw/"
     review = bob.post(url, {"amount": "540.00", "key": "the-form"})
     # Half of what closing pays charges half of the fee.
-    assert "Performance fee on this part 10.00 USD" in text_of(review)
+    assert "Performance fee 10.00 USD" in text_of(review)
     assert "Leaves the investment 550.00 USD" in text_of(review)
     assert Request.objects.count() == 0
     for _ in range(2):
@@ -81,6 +81,33 @@ def test_withdrawal_is_reviewed_with_its_fee_then_asked_for_once(at_profit: Inve
     assert (made.amount, made.kind, made.state) == (Decimal(540), "withdrawal", "confirmed")
     assert answer["Location"] == f"/requests/{made.public_id}/?sent"
     assert "We have your request" in text_of(bob.get(answer["Location"]))
+
+
+def test_each_fee_of_a_withdrawal_and_of_a_close_has_its_own_line(
+    world: AliceBobCharlie, at_profit: Investment, bob: Client
+) -> None:
+    terms = Terms.objects.create(
+        offer=world.pool.offer, version=2, performance_schedule=FLAT_TWENTY, management_rate=Decimal("0.02"),
+        minimum_first=100, minimum_further=50, minimum_remaining=50,
+    )  # fmt: skip
+    Investment.objects.filter(pk=at_profit.pk).update(
+        terms=terms, debts=[{"kind": "management", "amount": "0.50", "since": 1}]
+    )
+    PammAccount.objects.filter(pk=at_profit.account_id).update(last_value_days=Decimal("36.5"))
+    url = f"/investments/{at_profit.public_id}/"
+    # 1,000 units × 36.5 × 2 % ÷ 365; then 0.50 owed; then 20 % of the 97.50 that are left above the mark.
+    for page in (
+        bob.get(url),
+        bob.get(f"{url}close/"),
+        bob.post(f"{url}withdraw/", {"amount": "1070", "key": "a", "close_if_below_minimum": "on"}),
+    ):
+        said = text_of(page)
+        assert re.search(r"Management fee (A yearly rate[^0-9]*)?2\.50 USD", said)
+        assert re.search(r"Performance fee (A share of the profit[^0-9]*)?19\.50 USD", said)
+    review = text_of(bob.post(f"{url}withdraw/", {"amount": "100.00", "key": "a"}))
+    assert "Management fee 2.00 USD" in review
+    assert "Management fee owed from before 0.50 USD" in review
+    assert "Performance fee 1.80 USD" in review
 
 
 @pytest.mark.parametrize(
@@ -139,7 +166,7 @@ def test_withdrawal_within_the_lock_in_is_refused_with_its_end(
 def test_close_shows_what_will_be_paid_and_is_asked_for_once(at_profit: Investment, bob: Client) -> None:
     url = f"/investments/{at_profit.public_id}/close/"
     form = bob.get(url)
-    assert "Fees that are charged 20.00 USD" in text_of(form)
+    assert "Performance fee A share of the profit above the high-water mark. 20.00 USD" in text_of(form)
     assert "1,080.00 USD" in text_of(form)
     assert Request.objects.count() == 0
     for _ in range(2):

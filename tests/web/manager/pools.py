@@ -12,6 +12,7 @@ from allocation.models import Investment, PricePoint
 from fees.models import Charge
 from investing.models import Request
 from rollover.models import Rollover
+from tests.web.charges import charged, performance_line
 from tests.worlds import JOINED, AliceBobCharlie, Pool, person, personal_account, pool
 
 _numbers = count(1)
@@ -48,17 +49,9 @@ def deposit_request(investment: Investment, amount: str = "200.00") -> Request:
     return made
 
 
-def charge(of: Pool, investment: Investment, amount: str, days_ago: int = 0) -> Charge:
-    """A performance fee that was charged."""
-    money = Decimal(amount)
-    made: Charge = Charge.objects.create(
-        account=of.account, investment=investment, price_point=investment.joined,
-        kind=Charge.Kind.PERFORMANCE, occasion=Charge.Occasion.INTERVAL_END, amount=money, currency="USD",
-        currency_digits=2, profit=money * 5,
-        mark_before=0, mark_after=0, carried_before=0, carried_after=0, basis={},
-        receiver=of.account.income_account, charged_at=timezone.now() - timedelta(days=days_ago),
-    )  # fmt: skip
-    return made
+def charge(of: Pool, investment: Investment, amount: str, days_ago: int = 0, *, broker: str = "0") -> Charge:
+    """A performance fee that was charged; `broker` of it is the broker's, the rest the manager's."""
+    return charged(investment, performance_line(amount), days_ago=days_ago, broker=broker)
 
 
 def priced_at(of: Pool, price: str, days_ago: int = 0) -> None:

@@ -1,6 +1,7 @@
 """Fee income: whose charges, which period, totals by currency, and the same as CSV."""
 
 import csv
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ from brokers.scope import broker_scope
 from brokers.web import csv_files
 from fees.models import Charge
 from fees.web import manager
+from tests.web.charges import charged, performance_line
 from tests.web.manager.pools import charge, investor, more_accounts
 from tests.web.manager.reading import text_of
 from tests.worlds import AliceBobCharlie, person, personal_account, pool
@@ -33,13 +35,30 @@ def _csv(client: Client, query: str = "") -> list[list[str]]:
 
 
 def test_income_sums_by_currency_and_lists_each_charge(world: AliceBobCharlie, alice: Client) -> None:
-    charge(world.pool, world.pool.investment, "12.34")
+    charge(world.pool, world.pool.investment, "12.34", broker="2.30")
     more_accounts(world, [9101])
     page = text_of(alice.get(ADDRESS))
-    assert "22.34" in page
+    assert "20.04 USD" in page, "her own part"
+    assert "22.34 USD" in page, "all that was charged"
+    assert "2.30 USD" in page, "the broker's part"
     assert "2 charges" in page
-    assert "By account" in page
+    assert "You earned, by account" in page
     assert "bob@example.com" in page
+
+
+def test_income_is_what_agents_and_broker_leave_of_a_fee(world: AliceBobCharlie, alice: Client) -> None:
+    agents = tuple((uuid.uuid4(), part) for part in ("3.00", "0.40"))
+    charged(world.pool.investment, performance_line("20.00"), broker="5.00", agents=agents)
+    page = text_of(alice.get(ADDRESS))
+    for part in ("20.00 USD", "5.00 USD", "3.40 USD", "11.60 USD"):
+        assert part in page
+    assert "Profit × rate" in page
+    earned = text_of(alice.get(reverse("accounts:managed")))
+    assert "11.60 USD" in earned
+    assert "20.00 USD" not in earned
+    (row,) = _csv(alice)[1:]
+    assert row[10:16] == ["20.00", "0.00", "5.00", "3.40", "11.60", "USD"]
+    assert row[16].startswith("Value after the other fees: 1,100.00 USD; ")
 
 
 def test_income_is_narrowed_by_account_investment_and_period(world: AliceBobCharlie, alice: Client) -> None:
@@ -83,7 +102,7 @@ def test_csv_holds_every_charge_of_the_selection_and_no_one_elses(
     head, *rows = _csv(alice)
     assert head == list(manager.COLUMNS)
     assert [row[0] for row in rows] == [str(row.public_id) for row in made]
-    assert [row[9:] for row in rows] == [[f"{number}.50", "USD"] for number in range(5)]
+    assert [row[14] for row in rows] == [f"{number}.50" for number in range(5)]
     assert len(_csv(alice, f"?since={timezone.localdate() - timedelta(days=6)}")) == 3
     assert visit(world.bob).get(reverse("fees:income-csv")).status_code == 404
 
