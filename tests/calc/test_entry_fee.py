@@ -81,7 +81,7 @@ def test_entry_fee_leaves_a_minor_unit_to_invest_the_rest_is_a_debt_that_is_expl
     paid_in = deposit(CENT, terms_with(THREE_TWO_ONE), state, 2, rollover=8)
     assert paid_in.invested == CENT
     assert paid_in.line is not None
-    assert (paid_in.line.amount, paid_in.line.uncollected) == (0, CENT)
+    assert (paid_in.line.amount, paid_in.line.uncollected) == (Decimal(0), CENT)
     assert paid_in.state.debts == (Debt(FeeKind.ENTRY, CENT, 8),)
     assert paid_in.state.carried_of(FeeKind.ENTRY) == Decimal("0.0001")
     assert paid_in.state.standing.high_water_mark == Decimal("50.01")
@@ -124,7 +124,7 @@ def test_entry_fee_survives_json() -> None:
     with pytest.raises(ScheduleInvalid):
         EntryFee.from_json([{"from": None, "rate": 0.02}])
     with pytest.raises(ScheduleInvalid):
-        EntryFee.from_json("0.02")  # type: ignore[arg-type]
+        EntryFee.from_json("0.02")
 
 
 @st.composite

@@ -193,7 +193,8 @@ def test_advance_present_moment_lies_before_the_next_end_and_not_before_the_last
 def by_dateutil(local: datetime, step: relativedelta, zone: ZoneInfo) -> datetime:
     """The step on the local clock face; where the clock jumps over it, the moment jumped to. UTC."""
     face = local.replace(tzinfo=None, fold=0) + step
-    return resolve_imaginary(face.replace(tzinfo=zone)).astimezone(UTC)
+    there: datetime = resolve_imaginary(face.replace(tzinfo=zone))
+    return there.astimezone(UTC)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +235,7 @@ def test_own_ends_are_those_of_dateutil(
 def test_calendar_ends_are_those_of_dateutil(start: datetime, zone: ZoneInfo) -> None:
     local = start.astimezone(zone)
     midnight = {"hour": 0, "minute": 0, "second": 0, "microsecond": 0}
-    steps = {
+    steps: dict[tuple[IntervalUnit, int], relativedelta] = {
         ("days", 1): relativedelta(days=1, **midnight),
         ("weeks", 1): relativedelta(days=1, weekday=MO(1), **midnight),
         ("months", 1): relativedelta(months=1, day=1, **midnight),
