@@ -10,6 +10,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("allocation.web.urls")),
     path("", include("investing.web.urls")),
     path("api/v1/", include("track_record.api.urls")),
+    path("api/v1/", include("fees.api.urls")),
     path("", include("accounts.web.urls")),
     path("", include("fees.web.urls")),
     path("accounts/", include("allauth.urls")),

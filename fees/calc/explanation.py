@@ -28,7 +28,7 @@ from fees.calc.performance import PerformanceFee, Standing
 from fees.calc.schedule import Basis, Mode, Schedule, tier_reached
 from fees.calc.terms import EntryFee
 from money.exact import ZERO, exact_difference, exact_sum
-from money.rounding import CARRIED_PLACES, floor_money, half_even, minor_unit
+from money.rounding import CARRIED_PLACES, half_even, minor_unit
 
 VERSION = 1
 LONGEST_DECIMAL = 40
@@ -123,7 +123,7 @@ def _early_exit(inputs: Mapping[str, Any], digits: int) -> tuple[list[Step], Dec
         exact = Fraction(inputs["withdrawn"]) * Fraction(rate) / (1 - Fraction(rate))
     else:
         exact = Fraction(inputs["left"]) * Fraction(rate)
-        amount = floor_money(exact, digits)
+        amount = performance.exit_fee_at_close(Decimal(inputs["left"]), rate, digits)
     return [_step("early_exit", exact), _step("rounded", amount, rounding="down")], amount, ZERO
 
 

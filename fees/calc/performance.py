@@ -22,7 +22,7 @@ from allocation.calc.price import Price
 from allocation.calc.units import value as value_of_units
 from fees.calc.charge import charge
 from fees.calc.schedule import Basis, Schedule, rate_for
-from money.exact import ZERO, exact_difference, exact_sum
+from money.exact import ZERO, Quotient, exact_difference, exact_sum
 from money.rounding import floor_money, minor_unit, nearest_money, rounded_carried, rounded_mark
 
 
@@ -209,7 +209,7 @@ def closing(
     rate, profit, fee_on_whole = _fee_on_whole(value, standing, schedule, yield_, net_worth)
     fee = max(min(floor_money(fee_on_whole, digits), value), ZERO)
     left = exact_difference(value, fee)
-    exit_fee = floor_money(Fraction(left) * Fraction(early_exit_rate), digits) if early_exit_rate else ZERO
+    exit_fee = exit_fee_at_close(left, early_exit_rate, digits)
     return Closing(
         paid=exact_difference(left, exit_fee),
         fee=fee,
@@ -395,6 +395,13 @@ def exit_fee_on(net_amount: Decimal, early_exit_rate: Decimal, digits: int) -> D
     """Early exit fee of a part from which its owner gets `net_amount`, rounded down; the rate is below 1."""
     rate = Fraction(early_exit_rate)
     return floor_money(Fraction(net_amount) * rate / (1 - rate), digits)
+
+
+def exit_fee_at_close(left: Decimal, early_exit_rate: Decimal, digits: int) -> Decimal:
+    """Early exit fee of a close, rounded down, of what the performance fee has `left`."""
+    money, scale = left.as_integer_ratio()
+    rate, rate_scale = early_exit_rate.as_integer_ratio()
+    return floor_money(Quotient(money * rate, scale * rate_scale), digits)
 
 
 def exact_fee_on_part(plan: Withdrawal, value: Decimal) -> Fraction:
