@@ -151,5 +151,6 @@ def test_who_closes_pays_all_that_accrued_to_everybody_and_the_books_agree(
     assert sum(parts_by_payee().values()) == charged == investment.fees_paid
     fees = Transfer.objects.filter(purpose=Transfer.Purpose.FEE, state=Transfer.State.COMPLETED)
     assert fees.aggregate(sum=Sum("amount"))["sum"] == charged
-    assert (investment.units, investment.value_days_put_aside, investment.debts) == (0, 0, [])
+    assert investment.units == investment.value_days_put_aside == 0
+    assert investment.debts == []
     assert_books_agree(desk, account)
