@@ -323,6 +323,7 @@ class AgentAdmin(ReadOnlyAdmin):
     def place(self, request: HttpRequest, object_id: str) -> HttpResponse:
         agent: Agent = self.get_or_404(request, object_id)
         form = AgentForm(request.POST or None, initial={"agent": agent.parent})
+        form.fields["agent"].label = _("Place under")
         if request.method == "POST" and form.is_valid():
             parent = form.cleaned_data["agent"]
             self.carried_out(

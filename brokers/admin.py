@@ -2,7 +2,7 @@
 
 import re
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import available_timezones
 
 from django import forms
@@ -15,7 +15,7 @@ from brokers.errors import Refusal
 from brokers.models import Broker
 from fees.calc.shares import Shares
 from offers.drafts import check_shares
-from pamm_platform.admin_pages import BackOfficeAdmin
+from pamm_platform.admin_pages import BackOfficeAdmin, plain
 from pamm_platform.admin_site import back_office
 
 FEE_CEILINGS = (
@@ -61,6 +61,7 @@ class BrokerForm(forms.ModelForm):  # type: ignore[type-arg]
             "fee_share_rate",
             "agent_share_rates",
         )
+        labels: ClassVar = {"fee_share_rate": _("Broker's share")}
 
     agent_share_rates = SharesField(
         label=_("Agents' shares"),
@@ -69,6 +70,10 @@ class BrokerForm(forms.ModelForm):  # type: ignore[type-arg]
         widget=UnfoldAdminTextInputWidget,
         help_text=_("Of every fee, one for each level, the nearest agent first: 0.10 0.05"),
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["fee_share_rate"] = plain(self.instance.fee_share_rate)
 
     def clean_primary_colour(self) -> str:
         colour: str = self.cleaned_data["primary_colour"]

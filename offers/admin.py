@@ -111,6 +111,14 @@ class FeeCeilingForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = FeeCeiling
         fields = ("currency", "subscription_amount", "volume_amount_per_lot")
+        labels: ClassVar = {
+            "subscription_amount": _("Subscription fee, at most"),
+            "volume_amount_per_lot": _("Volume fee, at most"),
+        }
+        help_texts: ClassVar = {
+            "subscription_amount": _("Per trading interval. Empty: no ceiling."),
+            "volume_amount_per_lot": _("Per lot. Empty: no ceiling."),
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

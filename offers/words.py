@@ -215,7 +215,9 @@ def _not_charged_in_words(terms: Terms) -> list[str]:
         )
         if not is_charged
     ]
-    return [_("Nothing else is charged: {absent}.").format(absent=", ".join(absent))] if absent else []
+    if not absent:
+        return [_("No fee is charged besides these.")]
+    return [_("Nothing else is charged: {absent}.").format(absent=", ".join(absent))]
 
 
 def _crystallisation_in_words(terms: Terms) -> list[str]:
@@ -259,13 +261,7 @@ def _lock_in_in_words(terms: Terms) -> list[str]:
     if days == 0:
         return [_("There is no lock-in: money can be withdrawn at any rollover.")]
     if terms.early_exit_rate:
-        return [
-            ngettext(
-                "A withdrawal during the first day costs the early exit fee.",
-                "A withdrawal during the first {days} days costs the early exit fee.",
-                days,
-            ).format(days=days)
-        ]
+        return [_("The lock-in bars no withdrawal: it is how long the early exit fee applies.")]
     return [
         ngettext(
             "Nothing can be withdrawn during the first day.",

@@ -214,6 +214,7 @@ def _navigation() -> list[tuple[str, list[tuple[str, str, str]]]]:
             [
                 ("accounts.User", "", "group"),
                 ("accounts.Manager", "", "badge"),
+                ("accounts.Agent", "", "handshake"),
                 ("accounts.PersonalAccount", "", "wallet"),
                 ("accounts.HouseAccount", "", "home_work"),
             ],
@@ -222,6 +223,7 @@ def _navigation() -> list[tuple[str, list[tuple[str, str, str]]]]:
             _("Broker"),
             [
                 ("brokers.Broker", _("Brand and limits"), "tune"),
+                ("offers.FeeCeiling", _("Fee ceilings"), "price_check"),
                 ("rollover.Schedule", _("Schedule"), "schedule"),
                 ("trading.TradingServer", "", "dns"),
                 ("outbox.Event", "", "notifications"),

@@ -117,7 +117,7 @@ def test_offer_page_names_every_fee_and_its_examples_charge_them(
         "Entry fee 1 % – 3 % of each deposit",
         "Subscription fee 12.50 USD per interval",
         "Volume fee 3 USD per lot, shared",
-        "Early exit fee 1.5 % in the first 30 days",
+        "Early exit fee 1.5 % for 30 days",
         "30.00 USD of it are the entry fee.",
         # 970.00 that grow by 20 %: management 1.61, subscription 12.50, performance 20 % of 179.89.
         "1,164.00 (+20 %) 50.08 1,113.92 USD",
