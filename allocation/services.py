@@ -56,8 +56,8 @@ class Snapshot:
     owed: Decimal
     incoming: Decimal
     trading_result: Decimal
+    closed_lots: Decimal
     has_open_positions: bool
-    closed_lots: Decimal = ZERO
 
     @property
     def pool_equity(self) -> Decimal:
