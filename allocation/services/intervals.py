@@ -1,0 +1,115 @@
+"""Trading intervals: joining one, beginning the next, and passing to newer terms in between."""
+
+from collections.abc import Iterable, Sequence
+from datetime import tzinfo
+from decimal import Decimal
+
+from allocation.models import Interval, Investment, PricePoint
+from allocation.services.book import UnitBook
+from allocation.services.investments import restart_subscription
+from fees.calc.intervals import TradingInterval, advance, ends_at
+from offers.models import Terms
+
+
+def join_interval(investment: Investment, point: PricePoint, zone: tzinfo) -> None:
+    """Put an investment that has just joined into the interval of its terms; one row serves all with the same
+    start. Of an interval under way it pays the subscription only for the rest.
+    """
+    terms = investment.terms
+    if terms is None:
+        return
+    existing = Interval.objects.filter(account_id=point.account_id, terms=terms).select_related("opening")
+    interval = (
+        existing.first() if _is_on_calendar(terms) else existing.filter(anchor_at=point.priced_at).first()
+    )
+    if interval is None:
+        interval = _first_interval(terms, point, zone)
+        interval.save()
+    _enter_interval(investment, interval)
+    restart_subscription(investment, point)
+
+
+def begin_accepted_terms(
+    book: UnitBook, investments: Iterable[Investment], begun: Sequence[Interval], zone: tzinfo
+) -> list[Investment]:
+    """Put those whose owners have accepted newer terms under them, from this rollover on; returns them.
+
+    For investments whose interval has just ended and was charged under the old terms; `begun` are the
+    account's intervals that begin at this rollover. Mark, carried fractions and debts stay; what accrues
+    begins again, and so do the running sums of the shares where the newer terms share differently. Two
+    statements, however many investments and versions; none where nobody has accepted anything.
+    """
+    accepting = [investment for investment in investments if investment.accepted_terms_id is not None]
+    if not accepting:
+        return []
+    keys = {investment.accepted_terms_id for investment in accepting}
+    versions = Terms.objects.select_related("offer__account").in_bulk(keys)
+    # An interval under way since an earlier rollover would count its yield from there: only one that begins
+    # here can be shared.
+    intervals = {row.terms_id: row for row in begun if row.terms_id in keys and _is_on_calendar(row.terms)}
+    missing = [terms for key, terms in versions.items() if key not in intervals]
+    for interval in Interval.objects.bulk_create(
+        _first_interval(terms, book.point, zone) for terms in missing
+    ):
+        intervals[interval.terms_id] = interval
+    for investment in accepting:
+        terms = versions[investment.accepted_terms_id]
+        if investment.terms is None or _shares(investment.terms) != _shares(terms):
+            investment.shared = {}
+        investment.terms = terms
+        investment.accepted_terms = None
+        investment.terms_accepted_at = None
+        _enter_interval(investment, intervals[terms.pk])
+        book.restart_accruals(investment)
+    return accepting
+
+
+def advance_intervals(intervals: Sequence[Interval], point: PricePoint, zone: tzinfo) -> None:
+    """Begin the next interval of each, at this rollover. Several missed ends count once."""
+    for interval in intervals:
+        rule = trading_interval(interval.terms)
+        interval.starts_at = point.priced_at
+        interval.opening = point
+        interval.number += 1
+        if rule.unit == "rollovers":
+            interval.ends_after_sequence = point.flow_sequence + rule.count
+        else:
+            interval.ends_at = advance(rule, interval.anchor_at, point.priced_at, zone)[1]
+    if intervals:
+        Interval.objects.bulk_update(
+            intervals, ["starts_at", "opening", "number", "ends_at", "ends_after_sequence"]
+        )
+
+
+def _first_interval(terms: Terms, point: PricePoint, zone: tzinfo) -> Interval:
+    """The interval under `terms` that begins at `point`, not stored."""
+    rule = trading_interval(terms)
+    return Interval(
+        account_id=point.account_id,
+        terms=terms,
+        anchor_at=point.priced_at,
+        starts_at=point.priced_at,
+        ends_at=ends_at(rule, point.priced_at, zone),
+        ends_after_sequence=point.flow_sequence + rule.count if rule.unit == "rollovers" else None,
+        opening=point,
+    )
+
+
+def _is_on_calendar(terms: Terms) -> bool:
+    """Whether all investments under these terms end their intervals together."""
+    return terms.interval_anchor == Terms.IntervalAnchor.CALENDAR and terms.interval_unit != "rollovers"
+
+
+def _shares(terms: Terms) -> tuple[Decimal, ...]:
+    """Rates of the broker and of each level of agents."""
+    return (terms.broker_share_rate, *(Decimal(rate) for rate in terms.agent_share_rates))
+
+
+def _enter_interval(investment: Investment, interval: Interval) -> None:
+    investment.interval = interval
+    investment.lowest_units = investment.units
+    investment.lowest_units_number = interval.number
+
+
+def trading_interval(terms: Terms) -> TradingInterval:
+    return TradingInterval(terms.interval_unit, terms.interval_count, terms.interval_anchor)  # type: ignore[arg-type]
