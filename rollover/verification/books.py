@@ -1,20 +1,22 @@
 """The books of one account, and the ledger of a broker, computed again and compared."""
 
 import uuid
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
-from zoneinfo import ZoneInfo
+from decimal import Decimal, InvalidOperation
+from typing import Any
 
 from django.db import connection
-from django.db.models import Q, Sum
+from django.db.models import Exists, OuterRef, Sum
 
 from accounts.models import HouseAccount, PammAccount
 from allocation.models import Interval, Investment
-from brokers.queries import broker_in_scope
 from brokers.scope import current_broker_id
+from fees.calc.crystallisation import Debt
+from fees.calc.kinds import FeeKind
+from fees.calc.shares import Shared
 from ledger.models import LedgerAccount, Posting
 from money.exact import ZERO, exact_sum
-from offers.models import Terms
 from rollover.verification.differences import Difference, Findings
 from rollover.verification.payments import Payments
 from rollover.verification.postings import RolloverPostings
@@ -23,12 +25,13 @@ from rollover.verification.records import (
     deal_sums_of,
     ledger_lines_of,
     one_moment,
+    parts_of,
     points_of,
-    terms_changes_of,
     unit_entries_of,
 )
-from rollover.verification.replay import Replay, Stake
+from rollover.verification.replay import Replay
 from rollover.verification.series import Series
+from rollover.verification.stakes import Stake
 from transfers.models import Leg, Transfer
 
 Kind = LedgerAccount.Kind
@@ -49,24 +52,24 @@ def verify_account(account_id: int) -> Verified:
     Changes of the broker's time zone are in no history: dates of intervals are counted in the present one.
     """
     with one_moment():
-        account: PammAccount = PammAccount.objects.select_related("server", "income_account").get(
+        account: PammAccount = PammAccount.objects.select_related("server", "income_account", "manager").get(
             pk=account_id
         )
         findings = Findings(f"{account.name} {account.public_id}")
-        replay, house = _replay_of(account, findings), _rounding_account(account)
+        replay, house = Replay.of(account, findings), _rounding_account(account)
         series, postings = (
             Series(account.currency_digits, findings),
             RolloverPostings(account, house, findings),
         )
         payments = Payments(account, house, findings)
-        entries, charges = unit_entries_of(account), charges_of(account)
+        entries, charges, parts = unit_entries_of(account), charges_of(account), parts_of(account)
         deals, ledger = deal_sums_of(account), ledger_lines_of(account)
         rollovers = 0
         for point in points_of(account):
-            rollovers += 1
-            series.price(point, next(iter(deals.take(point.sequence)), None))
-            flows = replay.at(point, entries.take(point.sequence), charges.take(point.sequence))
-            swept = postings.compare(point, series.floating_change, flows, ledger.take(point.sequence))
+            rollovers, number = rollovers + 1, point.sequence
+            series.price(point, next(iter(deals.take(number)), None))
+            flows = replay.at(point, entries.take(number), charges.take(number), parts.take(number))
+            swept = postings.compare(point, series.floating_change, flows, ledger.take(number))
             payments.decide(point, flows, swept)
             series.move(point, flows, swept)
         payments.compare(replay.executed)
@@ -86,18 +89,6 @@ def verify_ledger() -> list[Difference]:
         _compare_under_way(findings)
         _compare_cash(findings)
     return findings.differences
-
-
-def _replay_of(account: PammAccount, findings: Findings) -> Replay:
-    investments = list(
-        Investment.objects.filter(account=account)
-        .select_related("personal_account", "interval")
-        .order_by("id")
-    )
-    changes = terms_changes_of(account)
-    offers = Terms.objects.filter(investments__account=account).values("offer")
-    terms = Terms.objects.filter(offer__in=offers)
-    return Replay(account, investments, changes, terms, ZoneInfo(broker_in_scope().time_zone), findings)
 
 
 def _rounding_account(account: PammAccount) -> uuid.UUID | None:
@@ -123,6 +114,8 @@ def _compare_account(account: PammAccount, series: Series, replay: Replay, findi
         ("last_balance", series.balance, account.last_balance),
         ("last_floating", series.floating, account.last_floating),
         ("last_priced_at", None if last is None else last.priced_at, account.last_priced_at),
+        ("last_value_days", series.value_days, account.last_value_days),
+        ("last_lots_per_unit", series.lots_per_unit, account.last_lots_per_unit),
         ("rounding_carried", replay.rounding_carried, account.rounding_carried),
     ]
     if last is not None:
@@ -162,8 +155,17 @@ def _compare_investment(stake: Stake, findings: Findings) -> None:
     state = states.CLOSED if closed else states.ACTIVE if joined else row.state
     figures: list[tuple[str, object, object]] = [
         ("units", stake.units, row.units),
-        ("high_water_mark", stake.standing.high_water_mark, row.high_water_mark),
-        ("performance_carried", stake.standing.carried, row.performance_carried),
+        ("high_water_mark", stake.state.standing.high_water_mark, row.high_water_mark),
+        ("performance_carried", stake.state.standing.carried, row.performance_carried),
+        ("carried", _by_kind(stake.state.carried), _numbers(row.carried)),
+        ("debts", _debts(stake.state.debts), _numbers(row.debts)),
+        ("shared", _shared(stake.shared), _numbers(row.shared)),
+        ("value_days_put_aside", stake.value_days.put_aside, row.value_days_put_aside),
+        ("value_days_checkpoint", stake.value_days.checkpoint, row.value_days_checkpoint),
+        ("lots_put_aside", stake.lots.put_aside, row.lots_put_aside),
+        ("lots_checkpoint", stake.lots.checkpoint, row.lots_checkpoint),
+        ("subscription_checkpoint", stake.subscription_checkpoint, row.subscription_checkpoint),
+        ("subscription_number", stake.subscription_number, row.subscription_number),
         ("paid_in", stake.paid_in, row.paid_in),
         ("paid_out", stake.paid_out, row.paid_out),
         ("fees_paid", stake.fees_paid, row.fees_paid),
@@ -198,6 +200,30 @@ def _lowest_of(row: Investment) -> Decimal:
     if row.interval is None or row.lowest_units_number != row.interval.number:
         return row.units
     return min(row.lowest_units, row.units)
+
+
+def _by_kind(carried: Mapping[FeeKind, Decimal]) -> dict[str, Decimal]:
+    return {kind.value: kept for kind, kept in carried.items()}
+
+
+def _debts(debts: Iterable[Debt]) -> list[dict[str, object]]:
+    return [{"kind": debt.kind.value, "amount": debt.amount, "since": debt.since} for debt in debts]
+
+
+def _shared(shared: Mapping[FeeKind, Shared]) -> dict[str, dict[str, object]]:
+    return {kind.value: {"charged": sums.charged, "had": list(sums.had)} for kind, sums in shared.items()}
+
+
+def _numbers(stored: Any) -> Any:
+    """A JSON column with the decimals that it holds as text."""
+    if isinstance(stored, dict):
+        return {name: _numbers(value) for name, value in stored.items()}
+    if isinstance(stored, list):
+        return [_numbers(value) for value in stored]
+    try:
+        return Decimal(stored) if isinstance(stored, str) else stored
+    except InvalidOperation:
+        return stored
 
 
 def _compare_balances(account: PammAccount, series: Series, uncounted: Decimal, findings: Findings) -> None:
@@ -244,7 +270,9 @@ def _compare_entries(findings: Findings) -> None:
 
 
 def _compare_under_way(findings: Findings) -> None:
-    """Between two legs money stands in transit; what is decided and has not arrived is payable."""
+    """Between two legs money stands in transit, also where the second waits for an account of the receiver;
+    what is decided and has not arrived is payable.
+    """
     in_transit = {
         (subject, currency): amount
         for subject, currency, amount in Transfer.objects.filter(state=Transfer.State.IN_TRANSIT)
@@ -252,12 +280,11 @@ def _compare_under_way(findings: Findings) -> None:
         .annotate(Sum("amount"))
     }
     _compare_sums(findings, Kind.IN_TRANSIT, in_transit)
-    arriving = Leg.objects.filter(position=2, side=Kind.PERSONAL_CASH).exclude(
-        Q(state=Leg.State.APPLIED) | Q(transfer__purpose=Transfer.Purpose.DEPOSIT)
-    )
+    arrived = Leg.objects.filter(transfer=OuterRef("pk"), position=2, state=Leg.State.APPLIED)
+    owed = Transfer.objects.filter(~Exists(arrived), payee__isnull=False)
     payable = {
-        (subject, currency): -amount
-        for subject, currency, amount in arriving.values_list("owner", "currency").annotate(Sum("amount"))
+        (payee, currency): -amount
+        for payee, currency, amount in owed.values_list("payee", "currency").annotate(Sum("amount"))
     }
     _compare_sums(findings, Kind.PAYABLE, payable)
 

@@ -69,4 +69,6 @@ def shown(figure: object) -> str:
         return text.rstrip("0").rstrip(".") if "." in text else text
     if isinstance(figure, dict):
         return ", ".join(f"{key} {shown(value)}" for key, value in sorted(figure.items())) or "nothing"
+    if isinstance(figure, (list, tuple)):
+        return f"[{', '.join(map(shown, figure))}]"
     return "nothing" if figure is None else str(figure)

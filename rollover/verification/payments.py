@@ -5,7 +5,7 @@ Requests, transfers and legs are the changing side of the books; what they must 
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -21,6 +21,7 @@ from rollover.verification.records import (
     Point,
     RequestRow,
     TransferRow,
+    accounts_of_payees,
     counted_transfers_of,
     leg_lines_of,
     legs_of,
@@ -33,6 +34,10 @@ from transfers.models import Leg, Side, Transfer
 Purpose, State = Transfer.Purpose, Transfer.State
 End = tuple[str, uuid.UUID | None]
 """Side and owner of a leg."""
+Ends = tuple[End, Collection[End]]
+"""Where a transfer comes from, and where it may arrive."""
+Reason = tuple[str, uuid.UUID | None]
+"""Purpose and, of fees, the payee."""
 
 PURPOSES = {
     UnitEntry.Kind.DEPOSIT: Purpose.DEPOSIT,
@@ -53,14 +58,21 @@ APPLIED_LEGS: dict[Transfer.State, list[int]] = {
 }
 
 
+HELD_IN_TRANSIT = (Purpose.DEPOSIT, Purpose.FEE)
+"""Transfers that get their second leg when they are released."""
+
+
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """A payment that a rollover decided, not of a request: fees, rounding, sweep."""
+    """A payment that a rollover decided, not of a request: rounding, sweep, and fees of one payee.
+
+    `destination` is empty for fees: any account of the payee's.
+    """
 
     point: Point
     amount: Decimal
     source: End
-    destination: End
+    destination: End | None = None
 
 
 @dataclass
@@ -70,23 +82,20 @@ class Payments:
     account: PammAccount
     house: uuid.UUID | None
     findings: Findings
-    decided: dict[str, list[Payment]] = field(default_factory=lambda: defaultdict(list))
+    decided: dict[Reason, list[Payment]] = field(default_factory=lambda: defaultdict(list))
     uncounted: Decimal = ZERO
     """Sum of the applied legs on the pool's login that no price point has counted yet."""
 
     def decide(self, point: Point, flows: Flows, swept: Decimal) -> None:
         pool: End = (Side.PAMM, self.account.public_id)
         house: End = (Side.HOUSE, self.house)
-        if flows.fees:
-            receiver = flows.fee_receiver or self.account.income_account.public_id
-            self._decide(Purpose.PERFORMANCE_FEE, point, flows.fees, pool, (Side.PERSONAL, receiver))
+        for payee, amount in flows.fees.items():
+            self.decided[Purpose.FEE, payee].append(Payment(point, amount, pool))
         for purpose, amount in ((Purpose.ROUNDING, flows.rounding), (Purpose.SWEEP, -swept)):
             if amount:
                 source, destination = (house, pool) if amount > 0 else (pool, house)
-                self._decide(purpose, point, abs(amount), source, destination)
-
-    def _decide(self, purpose: str, point: Point, amount: Decimal, source: End, destination: End) -> None:
-        self.decided[purpose].append(Payment(point, amount, source, destination))
+                payment = Payment(point, abs(amount), source, destination)
+                self.decided[purpose, None].append(payment)
 
     def compare(self, executed: dict[uuid.UUID, Executed]) -> None:
         legs: defaultdict[int, list[LegRow]] = defaultdict(list)
@@ -96,22 +105,22 @@ class Payments:
         for line in leg_lines_of(self.account):
             lines[line.key].append(line)
         transfers = list(transfers_of(self.account))
-        purposes = {transfer.pk: transfer.purpose for transfer in transfers}
+        payees = {transfer.pk: transfer.payee for transfer in transfers}
         ends = {**self._of_requests(transfers, executed), **self._of_rollovers(transfers)}
         for transfer in transfers:
             self._compare_transfer(transfer, legs[transfer.pk], ends.get(transfer.pk))
         for leg in (leg for held in legs.values() for leg in held):
-            self._compare_ledger(leg, purposes[leg.transfer_id], lines[leg.key])
+            self._compare_ledger(leg, payees[leg.transfer_id], lines[leg.key])
         self._compare_counted(leg for held in legs.values() for leg in held)
 
     def _of_requests(
         self, transfers: Iterable[TransferRow], executed: dict[uuid.UUID, Executed]
-    ) -> dict[int, tuple[End, End]]:
+    ) -> dict[int, Ends]:
         """Compare requests; the ends that the transfers of each must have, by transfer."""
         of_subject: defaultdict[uuid.UUID, list[TransferRow]] = defaultdict(list)
         for transfer in transfers:
             of_subject[transfer.subject].append(transfer)
-        ends: dict[int, tuple[End, End]] = {}
+        ends: dict[int, Ends] = {}
         unmatched = dict(executed)
         for request in requests_of(self.account):
             done = unmatched.pop(request.public_id, None)
@@ -119,14 +128,16 @@ class Payments:
             self._compare_request(request, done, held)
             personal, pool = (Side.PERSONAL, request.personal), (Side.PAMM, self.account.public_id)
             for transfer in held:
+                payee = None if transfer.purpose == Purpose.DEPOSIT else request.personal
+                self.findings.compare("Transfer", transfer.public_id, [("payee", payee, transfer.payee)])
                 if transfer.state == State.RETURNED or (
                     transfer.purpose == Purpose.DEPOSIT and request.state != Request.State.EXECUTED
                 ):
-                    ends[transfer.pk] = (personal, personal)
+                    ends[transfer.pk] = (personal, [personal])
                 elif transfer.purpose == Purpose.DEPOSIT:
-                    ends[transfer.pk] = (personal, pool)
+                    ends[transfer.pk] = (personal, [pool])
                 else:
-                    ends[transfer.pk] = (pool, personal)
+                    ends[transfer.pk] = (pool, [personal])
         for source, done in unmatched.items():
             self.findings.add("UnitEntry", done.entry.public_id, "request", source, None, done.point)
         return ends
@@ -172,30 +183,36 @@ class Payments:
             point,
         )
 
-    def _of_rollovers(self, transfers: Iterable[TransferRow]) -> dict[int, tuple[End, End]]:
+    def _of_rollovers(self, transfers: Iterable[TransferRow]) -> dict[int, Ends]:
         """Compare fees, rounding exchanges and sweeps with what was decided, in order; their ends."""
-        found: defaultdict[str, list[TransferRow]] = defaultdict(list)
+        found: defaultdict[Reason, list[TransferRow]] = defaultdict(list)
         for transfer in transfers:
             if transfer.subject == self.account.public_id:
-                found[transfer.purpose].append(transfer)
-        ends: dict[int, tuple[End, End]] = {}
-        for purpose in sorted(found.keys() | self.decided.keys()):
-            for payment, made in _paired(self.decided[purpose], found[purpose]):
+                found[transfer.purpose, transfer.payee].append(transfer)
+        reasons = sorted(found.keys() | self.decided.keys(), key=str)
+        own: defaultdict[uuid.UUID | None, list[End]] = defaultdict(list)
+        payees = {payee for _, payee in reasons if payee is not None}
+        for receiver, side, owner in accounts_of_payees(self.account, payees):
+            own[receiver].append((side, owner))
+        ends: dict[int, Ends] = {}
+        for purpose, payee in reasons:
+            for payment, made in _paired(self.decided[purpose, payee], found[purpose, payee]):
                 if made is None:
                     if payment is not None:
-                        self.findings.add("Transfer", purpose, "amount", payment.amount, None, payment.point)
+                        row = purpose if payee is None else f"{purpose} of {payee}"
+                        self.findings.add("Transfer", row, "amount", payment.amount, None, payment.point)
                 elif payment is None:
                     self.findings.add("Transfer", made.public_id, purpose, None, made.amount)
                 else:
                     figures = [("amount", payment.amount, made.amount)]
                     self.findings.compare("Transfer", made.public_id, figures, payment.point)
-                    ends[made.pk] = (payment.source, payment.destination)
+                    arrives = own[payee] if payment.destination is None else [payment.destination]
+                    ends[made.pk] = (payment.source, arrives)
         return ends
 
-    def _compare_transfer(
-        self, transfer: TransferRow, legs: list[LegRow], ends: tuple[End, End] | None
-    ) -> None:
+    def _compare_transfer(self, transfer: TransferRow, legs: list[LegRow], ends: Ends | None) -> None:
         compare, applied = self.findings.compare, Leg.State.APPLIED
+        allowed = ([1], [1, 2]) if transfer.purpose in HELD_IN_TRANSIT else ([1, 2],)
         positions = [leg.position for leg in legs]
         moved = [leg.position for leg in legs if leg.state == applied]
         compare(
@@ -203,7 +220,7 @@ class Payments:
             transfer.public_id,
             (
                 ("currency", self.account.currency, transfer.currency),
-                ("positions of its legs", True, positions in ([1], [1, 2])),
+                ("positions of its legs", True, positions in allowed),
                 (f"applied legs while {transfer.state}", APPLIED_LEGS[State(transfer.state)], moved),
             ),
         )
@@ -214,15 +231,22 @@ class Payments:
                 leg.key,
                 (("amount", signed, leg.amount), ("currency", transfer.currency, leg.currency)),
             )
-            if ends is not None and leg.position in (1, 2):
-                side, owner = ends[leg.position - 1]
-                compare("Leg", leg.key, (("side", side, leg.side), ("owner", owner, leg.owner)))
+            if ends is not None:
+                self._compare_end(leg, [ends[0]] if leg.position == 1 else ends[1])
             if leg.side == Side.PAMM:
                 compare("Leg", leg.key, [("login", self.account.login, leg.login)])
 
-    def _compare_ledger(self, leg: LegRow, purpose: str, found: list[LegLine]) -> None:
+    def _compare_end(self, leg: LegRow, allowed: Collection[End]) -> None:
+        """Whose account the leg concerns; a receiver may have several."""
+        end = (leg.side, leg.owner)
+        if end in allowed:
+            return
+        names = " or ".join(f"{side} {owner}" for side, owner in allowed) or "no account"
+        self.findings.compare("Leg", leg.key, [("owner", names, f"{leg.side} {leg.owner}")])
+
+    def _compare_ledger(self, leg: LegRow, payee: uuid.UUID | None, found: list[LegLine]) -> None:
         applied = leg.state == Leg.State.APPLIED
-        expected = leg_postings(leg, purpose, self.account.server.public_id) if applied else {}
+        expected = leg_postings(leg, payee, self.account.server.public_id) if applied else {}
         lines = lines_of(found)
         if lines != expected:
             entries = ", ".join(sorted({str(line.entry) for line in found}))

@@ -11,7 +11,7 @@ from money.exact import ZERO, exact_sum
 from rollover.verification.differences import Findings
 from rollover.verification.records import LedgerKey, LedgerLine, LegLine, LegRow, Point
 from rollover.verification.replay import Flows
-from transfers.models import Side, Transfer
+from transfers.models import Side
 
 Kind = LedgerAccount.Kind
 Lines = dict[LedgerKey, Decimal]
@@ -60,21 +60,25 @@ class RolloverPostings:
             move(Kind.CLIENT_CLAIM, owner, amount)
         for owner, amount in flows.payouts:
             move(Kind.PAYABLE, owner, -amount)
-        move(Kind.PAYABLE, flows.fee_receiver or account.income_account.public_id, -flows.fees)
+        for payee, amount in flows.fees.items():
+            move(Kind.PAYABLE, payee, -amount)
         move(Kind.HOUSE_CLAIM, self.house, flows.rounding)
         move(Kind.HOUSE_CLAIM, self.house, -swept)
         return {key: amount for key, amount in lines.items() if amount}
 
 
-def leg_postings(leg: LegRow, purpose: str, server: uuid.UUID) -> Lines:
-    """What an applied leg posts: cash against transit; a payout that arrived is payable no longer."""
+def leg_postings(leg: LegRow, payee: uuid.UUID | None, server: uuid.UUID) -> Lines:
+    """What an applied leg posts: cash against transit; a payment that arrived is payable to `payee` no
+    longer.
+    """
     lines = {
         (leg.side, leg.owner, leg.currency): leg.amount,
         (Kind.IN_TRANSIT.value, server, leg.currency): -leg.amount,
     }
-    if leg.position == 2 and leg.side == Side.PERSONAL and purpose != Transfer.Purpose.DEPOSIT:
-        lines[Kind.PAYABLE.value, leg.owner, leg.currency] = leg.amount
-        lines[Kind.CLIENT_CLAIM.value, leg.owner, leg.currency] = -leg.amount
+    if leg.position == 2 and payee is not None:
+        claim = Kind.HOUSE_CLAIM if leg.side == Side.HOUSE else Kind.CLIENT_CLAIM
+        lines[Kind.PAYABLE.value, payee, leg.currency] = leg.amount
+        lines[claim.value, leg.owner, leg.currency] = -leg.amount
     return lines
 
 

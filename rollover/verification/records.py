@@ -4,7 +4,7 @@ History is streamed and never held; what is held grows with investments, request
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -13,20 +13,22 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from django.db import connection, transaction
 from django.db.models import Count, Q, QuerySet, Sum
 
-from accounts.models import PammAccount
+from accounts.models import HouseAccount, PammAccount, PersonalAccount
 from allocation.models import Investment, PricePoint, UnitEntry
 from brokers.queries import broker_in_scope
 from brokers.scope import current_broker_id
-from fees.models import Charge
+from fees.models import Charge, ChargePart
 from investing.models import Request
 from ledger.models import Entry
 from outbox.models import Event
 from rollover.models import CountedDeal
-from transfers.models import Leg, Transfer
+from transfers.models import Leg, Side, Transfer
 
 CHUNK = 2000
 LedgerKey = tuple[str, uuid.UUID, str]
 """Kind, subject and currency of a ledger account."""
+Payable = tuple[uuid.UUID, str, uuid.UUID]
+"""A payee, and side and owner of an account of theirs."""
 
 
 class Point(NamedTuple):
@@ -49,6 +51,9 @@ class Point(NamedTuple):
     price_equity: Decimal
     price_units: Decimal
     price: Decimal
+    closed_lots: Decimal
+    value_days: Decimal
+    lots_per_unit: Decimal
     currency_digits: int
     rollover: uuid.UUID | None
 
@@ -72,31 +77,51 @@ class EntryRow(NamedTuple):
 
 
 class ChargeRow(NamedTuple):
-    """A charge; `receiver` is the public id of the account it is paid to."""
+    """A charge."""
 
     sequence: int
+    pk: int
     public_id: uuid.UUID
     investment_id: int
     kind: str
     occasion: str
+    collects_debt: bool
     amount: Decimal
+    uncollected: Decimal
     currency: str
+    currency_digits: int
     profit: Decimal
     mark_before: Decimal
     mark_after: Decimal
     carried_before: Decimal
     carried_after: Decimal
-    basis: dict[str, Any]
-    receiver: uuid.UUID
+    explanation: dict[str, Any]
     charged_at: datetime
 
 
+class PartRow(NamedTuple):
+    """What one party receives of a charge; `payee` is the public id of that party."""
+
+    sequence: int
+    charge_id: int
+    party: str
+    level: int
+    payee: uuid.UUID
+    amount: Decimal
+    currency: str
+    currency_digits: int
+
+
 class DealSums(NamedTuple):
-    """Deals that one price point counted, summed; `foreign_moves`: foreign ones that moved money."""
+    """Deals that one price point counted, summed; `foreign_moves`: foreign ones that moved money.
+
+    `volume`: lots of the deals that are part of the result, opening ones included.
+    """
 
     sequence: int
     result: Decimal | None
     total: Decimal
+    volume: Decimal | None
     foreign_moves: int
 
 
@@ -151,6 +176,7 @@ class TransferRow(NamedTuple):
     public_id: uuid.UUID
     purpose: str
     subject: uuid.UUID
+    payee: uuid.UUID | None
     amount: Decimal
     currency: str
     state: str
@@ -207,21 +233,31 @@ def one_moment() -> Iterator[None]:
         yield
 
 
-def points_of(account: PammAccount) -> Iterator[Point]:
+def points_of(account: PammAccount, *, until: int | None = None) -> Iterator[Point]:
+    """In order, the whole series or up to the rollover number `until`."""
     columns = [name for name in Point._fields if name != "rollover"]
     rows = PricePoint.objects.filter(account=account).order_by("sequence")
+    if until is not None:
+        rows = rows.filter(sequence__lte=until)
     return map(Point._make, _streamed(rows, *columns, "rollover__public_id"))
 
 
-def unit_entries_of(account: PammAccount) -> InOrder[EntryRow]:
+def unit_entries_of(account: PammAccount, *, until: int | None = None) -> InOrder[EntryRow]:
+    """All, or those up to the rollover number `until`."""
     rows = UnitEntry.objects.filter(account=account).order_by("price_point__sequence", "id")
+    if until is not None:
+        rows = rows.filter(price_point__sequence__lte=until)
     return InOrder(map(EntryRow._make, _streamed(rows, "price_point__sequence", *EntryRow._fields[1:])))
 
 
 def charges_of(account: PammAccount) -> InOrder[ChargeRow]:
     rows = Charge.objects.filter(account=account).order_by("price_point__sequence", "id")
-    columns = ["receiver__public_id" if name == "receiver" else name for name in ChargeRow._fields[1:]]
-    return InOrder(map(ChargeRow._make, _streamed(rows, "price_point__sequence", *columns)))
+    return InOrder(map(ChargeRow._make, _streamed(rows, "price_point__sequence", *ChargeRow._fields[1:])))
+
+
+def parts_of(account: PammAccount) -> InOrder[PartRow]:
+    rows = ChargePart.objects.filter(account=account).order_by("price_point__sequence", "id")
+    return InOrder(map(PartRow._make, _streamed(rows, "price_point__sequence", *PartRow._fields[1:])))
 
 
 def deal_sums_of(account: PammAccount) -> InOrder[DealSums]:
@@ -232,6 +268,7 @@ def deal_sums_of(account: PammAccount) -> InOrder[DealSums]:
         .annotate(
             result=Sum("amount", filter=Q(part=CountedDeal.Part.RESULT)),
             total=Sum("amount"),
+            volume=Sum("volume", filter=Q(part=CountedDeal.Part.RESULT)),
             foreign_moves=Count("pk", filter=foreign),
         )
         .order_by("price_point__sequence")
@@ -274,6 +311,29 @@ def requests_of(account: PammAccount) -> Iterator[RequestRow]:
     rows = Request.objects.filter(account=account).order_by("id")
     columns = RequestRow._fields[:-1]
     return map(RequestRow._make, _streamed(rows, *columns, "investment__personal_account__public_id"))
+
+
+def deposits_asked_of(account: PammAccount) -> dict[uuid.UUID, Decimal]:
+    """Amounts that people asked to put in, by request: before any entry fee."""
+    rows = Request.objects.filter(account=account, kind=Request.Kind.DEPOSIT)
+    asked = rows.values_list("public_id", "amount")
+    return {request: amount for request, amount in asked if amount is not None}
+
+
+def accounts_of_payees(account: PammAccount, payees: Collection[uuid.UUID]) -> list[Payable]:
+    """Where the payees of its fees can be paid, in its currency on its server: (payee, side, owner)."""
+    there = {"server": account.server_id, "currency": account.currency}
+    houses = HouseAccount.objects.filter(
+        **there, purpose=HouseAccount.Purpose.INCOME, broker__public_id__in=payees
+    ).values_list("broker__public_id", "public_id")
+    personal = PersonalAccount.objects.filter(**there, user__agent_profile__public_id__in=payees).values_list(
+        "user__agent_profile__public_id", "public_id"
+    )
+    return [
+        (account.manager.public_id, Side.PERSONAL, account.income_account.public_id),
+        *((payee, Side.HOUSE, owner) for payee, owner in houses),
+        *((payee, Side.PERSONAL, owner) for payee, owner in personal),
+    ]
 
 
 def transfers_of(account: PammAccount) -> Iterator[TransferRow]:

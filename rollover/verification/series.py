@@ -6,6 +6,7 @@ its neighbour instead of with all that came after.
 
 from decimal import Decimal
 
+from allocation.calc.accumulators import lots_per_unit_after, value_days_after
 from allocation.calc.price import Price, price_of
 from allocation.calc.units import pool_equity
 from money.exact import ZERO, exact_difference, exact_sum
@@ -21,6 +22,7 @@ class Series:
         self.digits, self.findings = digits, findings
         self.last: Point | None = None
         self.equity = self.units = self.balance = self.floating = self.floating_change = ZERO
+        self.value_days = self.lots_per_unit = ZERO
         self.wiped_out = False
 
     def price(self, point: Point, deals: DealSums | None) -> None:
@@ -29,6 +31,7 @@ class Series:
         self.floating_change = exact_difference(floating, self.floating)
         result = deals.result or ZERO if deals is not None else ZERO
         counted = deals.total if deals is not None else ZERO
+        traded = deals.volume or ZERO if deals is not None else ZERO
         price = price_of(point.equity, point.units, self._last_price(point))
         self.findings.compare(
             "PricePoint",
@@ -59,6 +62,13 @@ class Series:
                 ("price_equity", price.equity, point.price_equity),
                 ("price_units", price.units, point.price_units),
                 ("price", Price(point.price_equity, point.price_units).rounded(), point.price),
+                ("closed_lots within the volume of its deals", True, abs(point.closed_lots) <= traded),
+                ("value_days", self._value_days(point), point.value_days),
+                (
+                    "lots_per_unit",
+                    lots_per_unit_after(self.lots_per_unit, point.closed_lots, point.units),
+                    point.lots_per_unit,
+                ),
             ),
             point,
         )
@@ -70,6 +80,9 @@ class Series:
         self.equity = exact_sum((point.equity, flows.net, -swept))
         self.units = exact_sum((point.units, flows.units))
         self.wiped_out = bool(point.units) and point.equity <= 0 and not self.units
+        # A wiped-out series takes its running sums with it.
+        self.value_days = ZERO if self.wiped_out else point.value_days
+        self.lots_per_unit = ZERO if self.wiped_out else point.lots_per_unit
 
     def _counters(self, point: Point) -> list[tuple[str, object, object]]:
         last = self.last
@@ -87,6 +100,10 @@ class Series:
         if point.moves_money:
             in_order.append(("moves_money above zero", True, point.equity > 0 or not point.units))
         return list(in_order)
+
+    def _value_days(self, point: Point) -> Decimal:
+        since = point.priced_at if self.last is None else self.last.priced_at
+        return value_days_after(self.value_days, self._last_price(point), since, point.priced_at)
 
     def _last_price(self, point: Point) -> Price:
         last = self.last

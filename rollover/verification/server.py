@@ -1,12 +1,15 @@
 """Our records against the trading server's own books: every counted deal, every leg, and the balance."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
 
 from django.utils import timezone
 
 from accounts.models import PammAccount
-from money.exact import ZERO
+from allocation.models import PricePoint
+from money.exact import ZERO, exact_sum
 from rollover.calc.reconciliation import BalanceDeal, BalanceMatched, check_balance
 from rollover.models import CountedDeal
 from rollover.verification.differences import Difference, Findings
@@ -51,6 +54,7 @@ def verify_with_server(account_id: int) -> list[Difference]:
                 ("comment of its deal", leg.key, None if deal is None else deal.comment),
             ),
         )
+    _compare_lots(account, counted.values(), deals, findings)
     newest = max(counted, default=0)
     for ticket in sorted(ticket for ticket in deals if ticket < newest and ticket not in counted):
         findings.add("CountedDeal", ticket, "amount", deals[ticket].balance_change, None)
@@ -89,6 +93,21 @@ def _compare_balance(account: PammAccount, login: int, findings: Findings) -> di
 
 def _changes(deals: tuple[Deal, ...]) -> list[BalanceDeal]:
     return [BalanceDeal(deal.ticket, deal.balance_change) for deal in deals]
+
+
+def _compare_lots(
+    account: PammAccount, counted: Iterable[CountedDeal], deals: dict[int, Deal], findings: Findings
+) -> None:
+    """Lots closed at each rollover: only the server knows what a deal closed and what it opened."""
+    closed: defaultdict[int, Decimal] = defaultdict(Decimal)
+    for row in counted:
+        if row.ticket in deals:
+            closed[row.price_point_id] = exact_sum(
+                (closed[row.price_point_id], deals[row.ticket].closed_lots)
+            )
+    points = PricePoint.objects.filter(account=account).values_list("pk", "sequence", "closed_lots")
+    for point, sequence, lots in points:
+        findings.compare("PricePoint", f"#{sequence}", [("closed_lots of its deals", closed[point], lots)])
 
 
 def _compare_counted(row: CountedDeal, deal: Deal | None, findings: Findings) -> None:
