@@ -139,3 +139,14 @@ def test_closed_lots_are_those_that_reduced_a_position(
 ) -> None:
     one = replace(deal(action), entry=entry, volume=Decimal(volume), volume_closed=Decimal(volume_closed))
     assert one.closed_lots == Decimal(lots)
+
+
+def test_reversal_as_the_server_gives_it_closes_what_it_names_as_closed() -> None:
+    read = records.deal(
+        Record({
+            "Deal": "9", "Login": "7", "Action": "1", "Entry": "2", "Time": "1767225600", "Profit": "1.00",
+            "Volume": "30000", "VolumeExt": "300000000", "VolumeClosed": "12500", "VolumeClosedExt": "125000000",
+        }),
+        UTC_ZONE,
+    )  # fmt: skip
+    assert (read.volume, read.closed_lots) == (Decimal(3), Decimal("1.25"))
