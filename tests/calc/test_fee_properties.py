@@ -32,6 +32,9 @@ from fees.calc.terms import EntryFee, FeeTerms
 from money.exact import decimal_of, exact_difference, exact_sum
 from money.rounding import is_whole_minor_units, minor_unit
 
+STEADY = settings(max_examples=60, derandomize=True, deadline=None)
+"""The same examples every time, on a busy machine too."""
+
 CENT = Decimal("0.01")
 ZERO = Decimal(0)
 EXAMPLE_1 = Schedule(
@@ -240,6 +243,7 @@ def cases(draw: st.DrawFn, schedule: st.SearchStrategy[Schedule] | None = None) 
 # Amounts
 
 
+@STEADY
 @given(cases())
 def test_closing_pays_the_value_less_the_fees_never_below_zero_in_whole_minor_units(case: Case) -> None:
     terms, state, due = case
@@ -252,6 +256,7 @@ def test_closing_pays_the_value_less_the_fees_never_below_zero_in_whole_minor_un
         assert is_whole_minor_units(amount, due.digits)
 
 
+@STEADY
 @given(cases())
 def test_interval_end_leaves_the_value_less_the_fees_and_owes_the_rest_in_whole_minor_units(
     case: Case,
@@ -274,6 +279,7 @@ def test_interval_end_leaves_the_value_less_the_fees_and_owes_the_rest_in_whole_
     assert all(debt.amount > 0 for debt in ended.state.debts)
 
 
+@STEADY
 @given(cases())
 def test_interval_end_nothing_that_accrued_is_lost_to_rounding(case: Case) -> None:
     terms, state, due = case
@@ -293,6 +299,7 @@ def test_interval_end_nothing_that_accrued_is_lost_to_rounding(case: Case) -> No
         assert -Fraction(1, 10**8) <= carried < unit
 
 
+@STEADY
 @given(cases(), st.integers(1, 100))
 def test_withdrawal_of_what_is_available_pays_it_whole_and_leaves_something(case: Case, percent: int) -> None:
     terms, state, due = case
@@ -312,6 +319,7 @@ def test_withdrawal_of_what_is_available_pays_it_whole_and_leaves_something(case
 # Accrued
 
 
+@STEADY
 @given(cases())
 def test_closing_right_after_an_interval_end_costs_in_all_what_closing_before_it_did(case: Case) -> None:
     """What is accrued before an interval end is what it charges, and what is accrued right after it.
@@ -341,6 +349,7 @@ def test_closing_right_after_an_interval_end_costs_in_all_what_closing_before_it
 # More profit
 
 
+@STEADY
 @given(
     cases(schedules(bases=(Basis.FLAT, Basis.YIELD, Basis.NET_WORTH), modes=(Mode.MARGINAL,), rising=True)),
     st.fractions(0, 3, max_denominator=1000),
@@ -388,6 +397,7 @@ def test_marginal_falling_rates_with_profit_from_before_the_interval_can_cost_le
     assert fees == [Decimal("60.00"), Decimal("15.00")]
 
 
+@STEADY
 @given(
     schedules(bases=(Basis.YIELD,), modes=(Mode.MARGINAL,)),
     amounts(2, 10**5),
@@ -438,7 +448,7 @@ def play(stake: Stake, steps: list[Step], share: Fraction = Fraction(1)) -> None
             stake.end_interval()
 
 
-@settings(max_examples=60)
+@STEADY
 @given(fee_terms(2), amounts(2, 10**5), histories)
 def test_two_investments_with_the_same_history_pay_the_same(
     terms: FeeTerms, amount: Decimal, steps: list[Step]
@@ -453,7 +463,7 @@ def test_two_investments_with_the_same_history_pay_the_same(
 # Splitting, pieces
 
 
-@settings(max_examples=40)
+@STEADY
 @given(
     schedules(bases=(Basis.FLAT, Basis.YIELD)),
     small_rates,
@@ -484,6 +494,7 @@ def test_splitting_an_investment_in_two_changes_fees_by_rounding_only(
     assert abs(apart - whole.fees) <= CENT * (3 * (len(ends) + 1) + 3)
 
 
+@STEADY
 @given(
     cases(schedules(bases=(Basis.FLAT, Basis.YIELD))),
     st.lists(st.integers(1, 100), min_size=1, max_size=10),
