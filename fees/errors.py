@@ -25,7 +25,7 @@ class TooLittleWouldRemain(Refusal):
     )
 
 
-_STEP_FAULTS: dict[str, str | Promise] = {
+_STEP_FAULTS: dict[str, Promise] = {
     "time_not_rising": _("Each step must be later than the one before."),
     "already_closed": _("The investment was closed at an earlier step or by this one."),
     "several_prices": _("Give one of the equity, the price and the profit or loss."),
@@ -39,10 +39,6 @@ _STEP_FAULTS: dict[str, str | Promise] = {
 }
 
 
-def step_fault(impossible: StepImpossible, currency: str) -> str:
+def step_fault(impossible: StepImpossible) -> str:
     """Why a simulated step cannot be carried out, in words."""
-    if impossible.code == NothingIsAvailable.code:
-        return str(NothingIsAvailable())
-    if impossible.code == MoreThanAvailable.code:
-        return str(MoreThanAvailable(largest=impossible.largest, currency=currency))
     return str(_STEP_FAULTS[impossible.code])

@@ -42,8 +42,7 @@ class FeeSimulationView(APIView):
             outcomes = simulation.outcomes()
         except StepImpossible as impossible:
             name = STEP_FIELDS.get(impossible.field, impossible.field)
-            words = step_fault(impossible, simulation.currency.code)
-            refuse(f"steps[{impossible.index}].{name}", impossible.code, words)
+            refuse(f"steps[{impossible.index}].{name}", impossible.code, step_fault(impossible))
         except DecimalException:
             # More digits than any account has: the exact context refuses to lose one.
             refuse("steps", "figures_too_large", _("The figures of these steps become too large."))

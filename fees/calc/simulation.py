@@ -54,16 +54,15 @@ class StepImpossible(ValueError):
     `code`: time_not_rising (not after the step before), several_prices (equity, price and result say the same
     thing), not_invested (nothing to end, withdraw or close), equity_without_units (nobody holds units, so
     nobody's money can be there), price_is_zero (nothing flows, is charged or ends), already_closed,
-    withdraw_and_close, amount_not_positive, price_negative, lots_negative, nothing_available,
-    more_than_available (`largest` is the net amount that can be withdrawn while something remains).
+    withdraw_and_close, amount_not_positive, price_negative, lots_negative. To withdraw more than there is is
+    not among them: it closes.
     """
 
-    def __init__(self, code: str, index: int, field_name: str, largest: Decimal | None = None) -> None:
+    def __init__(self, code: str, index: int, field_name: str) -> None:
         super().__init__(f"step {index}, {field_name}: {code}")
         self.code = code
         self.index = index
         self.field = field_name
-        self.largest = largest
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,13 +335,10 @@ class _Simulation:
             net_amount=net_amount,
             closing_pays=room.closing,
             largest_part=room.part,
-            closes_if_too_little_remains=False,
+            closes_if_too_little_remains=True,
         )
         if kind is WithdrawalKind.CLOSE:
             return self._close(index, at, passed)
-        if kind is WithdrawalKind.TOO_LITTLE_WOULD_REMAIN:
-            code = "more_than_available" if room.part else "nothing_available"
-            raise StepImpossible(code, index, "withdraw", room.part)
         taken = crystallisation.withdrawal(net_amount, self.terms, self.state, situation)
         self._redeem((*(line.amount for line in taken.lines), taken.net))
         self.state = taken.state
