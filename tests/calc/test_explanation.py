@@ -196,6 +196,11 @@ def test_explanation_of_another_amount_than_is_charged_is_refused() -> None:
             explanation(wrong, 2)
 
 
+def collecting(**debt: str) -> dict[str, Any]:
+    """Inputs of a debt that is collected from a value of 5."""
+    return {"value": "5", "debts": [{"since": 1, **debt}]}
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -208,7 +213,9 @@ def test_explanation_of_another_amount_than_is_charged_is_refused() -> None:
         {"inputs": {"value": "1", "price": "NaN", "quantity": "1", "carried": "0"}},
         {"inputs": {"value": "1", "price": "1", "quantity": "1/0", "carried": "0"}},
         {"inputs": {"value": "1", "price": "Infinity", "quantity": "1", "carried": "0"}},
-        {"collects_debt": True, "inputs": {"value": "5", "debts": [{"owed": "1", "collected": "2"}]}},
+        {"collects_debt": True, "inputs": collecting(owed="1", collected="2")},
+        {"collects_debt": True, "inputs": collecting(owed="9", collected="6")},
+        {"collects_debt": True, "inputs": collecting(owed="9", collected="-1")},
         {"collects_debt": True, "inputs": {"value": "5", "debts": 7}},
         {"kind": "performance", "inputs": {"value": "5", "mark": "1", "carried": "0", "schedule": []}},
     ],
