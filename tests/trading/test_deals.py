@@ -145,7 +145,8 @@ def test_reversal_as_the_server_gives_it_closes_what_it_names_as_closed() -> Non
     read = records.deal(
         Record({
             "Deal": "9", "Login": "7", "Action": "1", "Entry": "2", "Time": "1767225600", "Profit": "1.00",
-            "Volume": "30000", "VolumeExt": "300000000", "VolumeClosed": "12500", "VolumeClosedExt": "125000000",
+            "Volume": "30000", "VolumeExt": "300000000",
+            "VolumeClosed": "12500", "VolumeClosedExt": "125000000",
         }),
         UTC_ZONE,
     )  # fmt: skip
