@@ -245,3 +245,23 @@ class JoinLinkExpired(Refusal):
 class JoinLinkUsed(JoinLinkExpired):
     code = "join_link_used"
     message = _("This link was for one person and has been used.")
+
+
+class SimulationTooLong(Refusal):
+    code = "simulation_too_long"
+    message = _("So short a trading interval can be simulated for {most} months at most.")
+
+
+class SimulatedMonthImpossible(Refusal):
+    code = "simulated_month_impossible"
+    message = _("Month {month}: {fault}")
+
+
+class SimulationOutOfRange(Refusal):
+    code = "simulation_out_of_range"
+    message = _("The figures become too large. Choose smaller returns.")
+
+
+class SimulatedLockInNotOver(Refusal):
+    code = "simulated_lock_in_not_over"
+    message = _("The money is locked in for {days} days, until {ends_at}.")

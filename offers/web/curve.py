@@ -9,13 +9,14 @@ from decimal import Decimal
 
 from accounts.models import PammAccount
 from fees.calc.schedule import Basis, Cliff, NetAgainstGross, Schedule, cliffs, net_against_gross
+from money.exact import exact_difference
 from offers.words import amount_in_words, percent_in_words
 
 LOWEST, HIGHEST, STEP = Decimal("-0.50"), Decimal("1.50"), Decimal("0.01")
 JUST_BELOW = Decimal("0.000000001")
 WIDTH, HEIGHT = 440, 300
 LEFT, RIGHT, TOP, BOTTOM = 44, 12, 12, 34
-SAMPLE_RETURNS = tuple(map(Decimal, ("-0.20", "0", "0.05", "0.10", "0.20", "0.50", "1.00", "1.50")))
+SAMPLE_RETURNS = tuple(map(Decimal, ("-0.50", "-0.20", "0", "0.05", "0.10", "0.20", "0.50", "1.00", "1.50")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +38,48 @@ class CliffInWords:
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
-    """Everything the template draws; positions in the units of the view box."""
+class Line:
+    """One schedule in the picture. `letter` tells it from the other, also without colour; empty where it is
+    alone.
+    """
 
-    net_points: str
+    name: str
+    letter: str
+    points: str
+    end_y: float
+    cliff_marks: Sequence[Mark]
+    cliffs: Sequence[CliffInWords]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRow:
+    """What each schedule leaves of one gross return."""
+
+    gross_return: Decimal
+    points: Sequence[NetAgainstGross]
+
+    @property
+    def difference(self) -> Decimal | None:
+        """How much more the second leaves than the first; None for one alone."""
+        if len(self.points) == 1:
+            return None
+        first, second = self.points
+        return exact_difference(second.net_return, first.net_return)
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Everything the template draws; positions in the units of the view box. `capital` is told where a
+    schedule depends on it.
+    """
+
+    lines: Sequence[Line]
     gross_points: str
     zero_x: float
     zero_y: float
     x_marks: Sequence[Mark]
     y_marks: Sequence[Mark]
-    cliff_marks: Sequence[Mark]
-    cliffs: Sequence[CliffInWords]
-    samples: Sequence[NetAgainstGross]
+    samples: Sequence[SampleRow]
     capital: str
     width: int = WIDTH
     height: int = HEIGHT
@@ -60,25 +91,49 @@ class Curve:
 
 def curve(schedule: Schedule, account: PammAccount, capital: Decimal) -> Curve:
     """From −50 % to +150 % in one interval, for somebody who starts at the mark with `capital` (> 0)."""
-    found = cliffs(schedule, capital=capital)
-    returns = sorted({*_steps(), *_around(schedule, found, capital)})
-    points = net_against_gross(schedule, returns, capital=capital)
+    return _curve([("", "", schedule)], account, capital)
+
+
+def curve_of_two(
+    first: tuple[str, Schedule], second: tuple[str, Schedule], account: PammAccount, capital: Decimal
+) -> Curve:
+    """Two schedules, by name, in one picture of the same range, A and B."""
+    return _curve([(first[0], "A", first[1]), (second[0], "B", second[1])], account, capital)
+
+
+def _curve(schedules: Sequence[tuple[str, str, Schedule]], account: PammAccount, capital: Decimal) -> Curve:
     tick_returns = [LOWEST, Decimal(0), Decimal("0.5"), Decimal(1), HIGHEST]
+    by_schedule = [
+        net_against_gross(schedule, SAMPLE_RETURNS, capital=capital) for _name, _letter, schedule in schedules
+    ]
+    depends = any(schedule.basis is Basis.NET_WORTH for _name, _letter, schedule in schedules)
     return Curve(
-        net_points=" ".join(f"{_x(point.gross_return):.1f},{_y(point.net_return):.1f}" for point in points),
+        lines=[_line(name, letter, schedule, account, capital) for name, letter, schedule in schedules],
         gross_points=f"{_x(LOWEST):.1f},{_y(LOWEST):.1f} {_x(HIGHEST):.1f},{_y(HIGHEST):.1f}",
         zero_x=_x(Decimal(0)),
         zero_y=_y(Decimal(0)),
         x_marks=[Mark(_x(gross), percent_in_words(gross)) for gross in tick_returns],
         y_marks=[Mark(_y(net), percent_in_words(net)) for net in tick_returns],
+        samples=[SampleRow(points[0].gross_return, points) for points in zip(*by_schedule, strict=True)],
+        capital=amount_in_words(capital, account) if depends else "",
+    )
+
+
+def _line(name: str, letter: str, schedule: Schedule, account: PammAccount, capital: Decimal) -> Line:
+    found = cliffs(schedule, capital=capital)
+    returns = sorted({*_steps(), *_around(schedule, found, capital)})
+    points = net_against_gross(schedule, returns, capital=capital)
+    return Line(
+        name=name,
+        letter=letter,
+        points=" ".join(f"{_x(point.gross_return):.1f},{_y(point.net_return):.1f}" for point in points),
+        end_y=_y(points[-1].net_return),
         cliff_marks=[
             Mark(_x(gross), _bound_in_words(schedule, cliff.at, account))
             for cliff in found
             if LOWEST < (gross := _gross_at(schedule, cliff.at, capital)) < HIGHEST
         ],
         cliffs=[_in_words(schedule, cliff, account) for cliff in found],
-        samples=net_against_gross(schedule, SAMPLE_RETURNS, capital=capital),
-        capital=amount_in_words(capital, account) if schedule.basis is Basis.NET_WORTH else "",
     )
 
 

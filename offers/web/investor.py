@@ -232,8 +232,8 @@ def _offer_page(request: HttpRequest, offer: Offer, token: str | None = None) ->
         "ranges": ChartRange.with_labels(),
         "series_url": f"{series_url}?{urlencode({'link': token})}" if token else series_url,
         "is_own": user is not None and account.manager.user_id == user.pk,
-        "is_joinable": offer.state == Offer.State.OPEN and account.state == account.State.ACTIVE,
-        "join_url": _join_url(offer, token),
+        "is_joinable": is_joinable(offer),
+        "join_url": join_url(offer, token),
         "token": token,
     }
     return render(request, "offers/offer.html", context)
@@ -303,7 +303,14 @@ def _suggestions(terms: Terms) -> list[Decimal]:
     return [base, base * 2, base * 5, base * 10]
 
 
-def _join_url(offer: Offer, token: str | None) -> str:
+def is_joinable(offer: Offer) -> bool:
+    """Whether the offer takes new investments now."""
+    account = offer.account
+    return offer.state == Offer.State.OPEN and account.state == account.State.ACTIVE
+
+
+def join_url(offer: Offer, token: str | None) -> str:
+    """Where joining begins, with the link that opened the offer."""
     url = reverse("offers:join", args=[offer.public_id])
     return f"{url}?{urlencode({'link': token})}" if token else url
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from offers.web import investor, manager
+from offers.web import investor, manager, simulator
 
 app_name = "offers"
 
@@ -10,6 +10,7 @@ urlpatterns = [
     path("", investor.leaderboard_page, name="leaderboard"),
     path("offers/<uuid:public_id>/", investor.offer_page, name="offer"),
     path("offers/<uuid:public_id>/join/", investor.join_page, name="join"),
+    path("offers/<uuid:public_id>/simulator/", simulator.simulator_page, name="simulator"),
     path("join/<str:token>/", investor.by_link_page, name="by-link"),
     path("manage/accounts/<uuid:account_id>/offers/new/", manager.create, name="create"),
     path("manage/offers/<uuid:offer_id>/", manager.managed_offer, name="managed-offer"),

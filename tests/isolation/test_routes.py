@@ -30,6 +30,7 @@ ALPHA, BETA = "alpha.localhost", "beta.localhost"
 #: Which rows a route's path names, in its order. Admin's are found by their model.
 OBJECTS: dict[str, tuple[Any, ...]] = {
     "offers:offer": (Offer,),
+    "offers:simulator": (Offer,),
     "offers:join": (Offer,),
     "offers:by-link": (JoinLink,),
     "offers:create": (PammAccount,),
@@ -70,6 +71,7 @@ PUBLIC = {
     "brokers:choose-theme",
     "offers:leaderboard",
     "offers:offer",
+    "offers:simulator",
     "offers:by-link",
     "track_record_api:price-series",
     "accounts:trading-login",
