@@ -65,19 +65,20 @@ FLAT = '{"basis": "flat", "mode": "whole", "tiers": [{"from": null, "rate": "%s"
 MONTHLY = terms((None, "0.20"), interval_unit="months", interval_anchor="calendar")
 
 
-def parties(desk: Desk, manager: User, *clients: PersonalAccount, held: bool = False) -> None:
-    """The broker's account for its share and two agents above the clients; with `held` the upper one has no
-    account.
+def parties(desk: Desk, manager: User, *clients: PersonalAccount) -> User:
+    """The broker's account for its share, and two agents above the clients. Returns the upper one, who has no
+    account for a share.
     """
     grant_role(user=manager, role=Role.ADMIN, by=None)
     HouseAccount.objects.create(
         server=desk.server, purpose=HouseAccount.Purpose.INCOME, currency="USD", currency_digits=2,
         login=desk.simulator.add_account("house\\USD", "0"),
     )  # fmt: skip
-    upper = person("upper@a.example") if held else desk.client("upper", "0").user
+    upper = person("upper@a.example")
     lower = make_agent(user=desk.client("lower", "0").user, parent=make_agent(user=upper, by=None), by=None)
     for client in clients:
         introduce_client(personal_account=client, agent=lower, by=None)
+    return upper
 
 
 def found(account: PammAccount) -> list[str]:
@@ -95,7 +96,7 @@ def differences(account: PammAccount) -> Iterator[list[str]]:
 @pytest.mark.parametrize("seed", [21, 22])
 def test_random_history_verifies_at_every_moment(desk: Desk, seed: int) -> None:
     history = History(desk, seed)
-    parties(desk, history.account.manager.user, *history.clients[:4])
+    upper = parties(desk, history.account.manager.user, *history.clients[:4])
     history.offers += [
         desk.offer(history.account, draft, name=f"More {number}")
         for number, draft in enumerate((TIERED_EXIT, MARGINAL, MONTHLY, DEARER, EVERYTHING))
@@ -103,13 +104,22 @@ def test_random_history_verifies_at_every_moment(desk: Desk, seed: int) -> None:
     for client in history.clients[:2]:
         desk.invest(client, history.offers[-1], "600.00")
     desk.roll(history.account)
-    for _ in range(16):
+    for _ in range(12):
         history.step()
         desk.roll(history.account)
         assert found(history.account) == []
         history.settle()
     charged = set(Charge.objects.filter(amount__gt=0).values_list("kind", flat=True))
     assert charged >= {"performance", "subscription", "volume", "entry"}
+    held = held_fees().count()
+    PersonalAccount.objects.create(
+        user=upper, server=desk.server, login=desk.simulator.add_account("personal\\USD", "0"),
+        currency="USD", currency_digits=2,
+    )  # fmt: skip
+    settle_open_transfers()
+    assert held
+    assert not held_fees().exists()
+    assert found(history.account) == []
     everybody_leaves(history)
     assert found(history.account) == []
 
@@ -137,12 +147,22 @@ def test_floating_results_and_an_account_under_water_verify(desk: Desk) -> None:
 def test_wiped_out_series_and_the_next_one_verify(desk: Desk) -> None:
     account = desk.pamm_account(desk.client("alice", "10000"), "1000.00")
     bob = desk.client("bob", "5000")
-    offer = desk.offer(account, TWENTY)
+    # The second fee takes all that is left: an investment without units, with a debt.
+    offer = desk.offer(account, terms((None, "0.20"), subscription_amount=Decimal("300.00")))
+    accruing = terms((None, "0.20"), management_rate=Decimal("0.05"), interval_count=9)
+    kept = desk.offer(account, accruing, name="Accruing")
     desk.invest(bob, offer, "500.00")
-    desk.roll(account)
+    desk.invest(desk.client("carol", "5000"), kept, "500.00")
+    for _ in range(3):
+        desk.roll(account)
+    investment = Investment.objects.get(terms__offer=offer)
+    assert not investment.units
+    assert investment.debts
     desk.wipe_out(account)
     desk.roll(account)
-    assert Investment.objects.filter(end_reason=Investment.EndReason.WIPED_OUT).count() == 2
+    assert Investment.objects.filter(end_reason=Investment.EndReason.WIPED_OUT).count() == 3
+    account.refresh_from_db()
+    assert account.last_value_days == 0
     assert found(account) == []
     account.refresh_from_db()
     release_account(account=account, by=desk.dealer, note="a new series")
@@ -170,6 +190,19 @@ def test_newer_terms_verify_by_the_record_of_their_beginning(desk: Desk) -> None
         require_named(found(account), "Investment", bob.public_id, "terms")
 
 
+def test_own_capital_added_and_taken_out_verifies(desk: Desk) -> None:
+    account = desk.pamm_account(desk.client("alice", "10000"), "1000.00")
+    desk.roll(account)
+    own = Investment.objects.get()
+    desk.add_money(own, "500.00")
+    desk.earn(account, Decimal("10.00"))
+    desk.roll(account)
+    assert found(account) == []
+    desk.withdraw(Investment.objects.get(), "100.00")
+    desk.roll(account)
+    assert found(account) == []
+
+
 def test_swept_remainder_verifies(desk: Desk) -> None:
     account = desk.pamm_account(desk.client("alice", "10000"), "1000.00")
     desk.earn_without_units(account, Decimal("0.70"))
@@ -186,7 +219,7 @@ def pool(desk: Desk) -> PammAccount:
     """
     account = desk.pamm_account(desk.client("alice", "10000000"), "1000.00")
     people = {name: desk.client(name, "900000000") for name in ("bob", "carol", "dan")}
-    parties(desk, account.manager.user, people["bob"], people["dan"], held=True)
+    parties(desk, account.manager.user, people["bob"], people["dan"])
     every = desk.offer(account, EVERYTHING)
     bob = desk.invest(people["bob"], every, "777777777.77")
     carol = desk.invest(people["carol"], desk.offer(account, LASTING, name="Lasting"), "555555555.55")
