@@ -396,6 +396,23 @@ def test_withdrawal_in_a_loss_charges_no_performance_fee() -> None:
     assert (taken.lines, taken.state.standing.high_water_mark) == ((), Decimal(750))
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_withdrawal_in_a_loss_charges_its_part_of_what_small_steps_left_uncharged(whole: bool) -> None:
+    terms = FeeTerms(TWENTY_PERCENT, crystallises_whole=whole)
+    taken = withdrawal(Decimal("396.00"), terms, standing_at("1000", "8"), situation("800.00"))
+    assert figures(taken.lines) == [(PERFORMANCE, "4.00", "0.00")]  # 396 · 8 / 792
+    assert taken.state.standing == Standing(Decimal(500), Decimal(4))
+
+
+def test_withdrawal_too_small_for_a_cent_of_fee_has_a_line_for_what_it_leaves_uncharged() -> None:
+    taken = withdrawal(CENT, FeeTerms(TWENTY_PERCENT), standing_at("1000"), situation("1200.00"))
+    # F = 40, f = ⌊0.01 · 40 / 1,160⌋ = 0; 40 · 0.01 / 1,200 is carried.
+    assert figures(taken.lines) == [(PERFORMANCE, "0.00", "0.00")]
+    assert (
+        taken.state.standing.carried == taken.lines[0].carried_after == Decimal("0.000333333333333333333333")
+    )
+
+
 def test_withdrawal_where_other_fees_take_everything_is_refused() -> None:
     due = situation("90.00", **FORTY_THIRTY_TWENTY)
     with pytest.raises(NothingAvailable):
