@@ -1,6 +1,6 @@
 """The figures of a manager's accounts, side by side: the same number of queries whatever their number."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -13,8 +13,9 @@ from allocation.calc.price import Price, time_weighted_return
 from allocation.calc.units import value as value_of_units
 from allocation.models import Investment, PricePoint
 from allocation.services import last_price
+from fees.calc.kinds import FeeKind
 from fees.models import ChargePart
-from fees.queries import figures_of, with_figures
+from fees.queries import accrued_of_accounts, with_figures
 from investing.models import Request
 from money.exact import ZERO, exact_sum
 from rollover.models import Rollover
@@ -27,6 +28,8 @@ ACCRUED_KEPT_SECONDS = 3600
 class ManagedAccount:
     """One account at its last rollover. Amounts in its currency; `today` and `drawdown` are fractions.
 
+    `accrued` is by kind, `fees_accrued` in all.
+
     `today` is the return since the last price of yesterday, in the reader's zone; None where there is none.
     """
 
@@ -35,6 +38,7 @@ class ManagedAccount:
     investors: int
     investors_value: Decimal
     pending_requests: int
+    accrued: Mapping[FeeKind, Decimal]
     fees_accrued: Decimal
     fees_earned: Decimal
     today: Decimal | None
@@ -83,21 +87,29 @@ def managed_accounts(accounts: Iterable[PammAccount]) -> list[ManagedAccount]:
     ]
 
 
-def accrued_fees(accounts: Sequence[PammAccount]) -> dict[int, Decimal]:
-    """What closing every investment now would charge, by account.
+def accrued_fees(accounts: Sequence[PammAccount]) -> dict[int, dict[FeeKind, Decimal]]:
+    """What closing every investment now would charge, by account and kind.
 
     It moves only when an account is priced or its units change, so it is kept in the cache under those:
-    otherwise each view of the page would compute every investment's fee again.
+    otherwise each view of the page would compute every investment's fees again.
     """
     keys = {account.pk: _accrued_key(account) for account in accounts}
-    known: dict[str, str] = cache.get_many(keys.values())
+    known: dict[str, dict[str, str]] = cache.get_many(keys.values())
     missing = [account for account in accounts if keys[account.pk] not in known]
-    computed = _computed_accrued(missing)
+    computed = accrued_of_accounts(missing) if missing else {}
     if computed:
         cache.set_many(
-            {keys[pk]: format(amount, "f") for pk, amount in computed.items()}, timeout=ACCRUED_KEPT_SECONDS
+            {
+                keys[pk]: {kind.value: format(amount, "f") for kind, amount in kinds.items()}
+                for pk, kinds in computed.items()
+            },
+            timeout=ACCRUED_KEPT_SECONDS,
         )
-    return computed | {pk: Decimal(known[key]) for pk, key in keys.items() if key in known}
+    return computed | {
+        pk: {FeeKind(kind): Decimal(amount) for kind, amount in known[key].items()}
+        for pk, key in keys.items()
+        if key in known
+    }
 
 
 def active_investments(account: PammAccount) -> QuerySet[Investment]:
@@ -152,22 +164,8 @@ def _earned(accounts: Sequence[PammAccount]) -> dict[int, Decimal]:
     return {row["account"]: row["earned"] for row in sums}
 
 
-def _computed_accrued(accounts: Sequence[PammAccount]) -> dict[int, Decimal]:
-    if not accounts:
-        return {}
-    investments = with_figures(
-        Investment.objects.filter(account__in=accounts, state=Investment.State.ACTIVE, is_own_capital=False)
-    )
-    parts: dict[int, list[Decimal]] = {account.pk: [] for account in accounts}
-    rows = list(investments)
-    figures = figures_of(rows)
-    for investment in rows:
-        parts[investment.account_id].append(figures[investment.pk].accrued_fee)
-    return {pk: exact_sum(fees) for pk, fees in parts.items()}
-
-
 def _accrued_key(account: PammAccount) -> str:
-    return f"accrued:{account.pk}:{account.sequence}:{account.units.normalize():f}"
+    return f"accrued-by-kind:{account.pk}:{account.sequence}:{account.units.normalize():f}"
 
 
 def _prices_before_today(accounts: Sequence[PammAccount]) -> dict[int, Price]:
@@ -204,7 +202,7 @@ def _managed(
     stakes: _Stakes | None,
     *,
     pending: int,
-    accrued: Decimal,
+    accrued: Mapping[FeeKind, Decimal],
     earned: Decimal,
     price_before: Price | None,
     statistics: AccountStatistics | None,
@@ -218,7 +216,8 @@ def _managed(
         investors=stakes.investors,
         investors_value=value_of_units(stakes.investors_units, price, digits),
         pending_requests=pending,
-        fees_accrued=accrued,
+        accrued=accrued,
+        fees_accrued=exact_sum(accrued.values()),
         fees_earned=earned,
         today=None
         if price_before is None or price_before.is_zero

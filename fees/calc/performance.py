@@ -399,6 +399,8 @@ def exit_fee_on(net_amount: Decimal, early_exit_rate: Decimal, digits: int) -> D
 
 def exit_fee_at_close(left: Decimal, early_exit_rate: Decimal, digits: int) -> Decimal:
     """Early exit fee of a close, rounded down, of what the performance fee has `left`."""
+    if not early_exit_rate:
+        return ZERO
     money, scale = left.as_integer_ratio()
     rate, rate_scale = early_exit_rate.as_integer_ratio()
     return floor_money(Quotient(money * rate, scale * rate_scale), digits)
@@ -428,8 +430,10 @@ def _fee_on_whole(
     """Rate, profit and the exact fee on all of the profit with what is carried."""
     rate = rate_for(schedule, _basis_value(schedule, yield_, net_worth))
     profit = exact_difference(value, standing.high_water_mark)
-    fee = rate * Fraction(profit) if profit > 0 else Fraction(0)
-    return rate, profit, fee + Fraction(standing.carried) if standing.carried else fee
+    gained, scale = max(profit, ZERO).as_integer_ratio()
+    kept, kept_scale = standing.carried.as_integer_ratio()
+    per = rate.denominator * scale
+    return rate, profit, Fraction(rate.numerator * gained * kept_scale + kept * per, per * kept_scale)
 
 
 def _fees_on_part(
