@@ -172,7 +172,8 @@ class TermsForm(forms.Form):
         _("Volume fee"), required=False, help_text=_("Per lot closed in the account, shared by all.")
     )
     early_exit_rate = percent_field(
-        _("Early exit fee"), help_text=_("Of what is withdrawn during the lock-in, which it replaces.")
+        _("Early exit fee"),
+        help_text=_("Of what is withdrawn before the lock-in ends, instead of barring it."),
     )
 
     @staticmethod
