@@ -8,8 +8,8 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions, status
 from rest_framework.parsers import JSONParser
 
-LONGEST_BODY = 4_000_000
-"""Bytes: 10,000 steps that say everything a step can say have about 3 million."""
+LONGEST_BODY = 2_500_000
+"""Bytes: ten thousand steps of 250 each, which is all that a step can say. Below Django's own limit."""
 
 
 class BodyTooLarge(exceptions.APIException):

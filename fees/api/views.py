@@ -2,6 +2,7 @@
 
 from decimal import DecimalException
 
+from django.core.exceptions import RequestDataTooBig
 from django.utils.translation import gettext as _
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import JSONRenderer
@@ -10,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.throttling import UserRateThrottle
 from rest_framework.views import APIView
 
-from fees.api.parsers import CappedJsonParser
+from fees.api.parsers import BodyTooLarge, CappedJsonParser
 from fees.api.reading import refuse
 from fees.api.serializers import STEP_FIELDS, answer, read_simulation
 from fees.calc.simulation import StepImpossible
@@ -37,7 +38,7 @@ class FeeSimulationView(APIView):
     throttle_classes = [SimulationThrottle]
 
     def post(self, request: Request) -> Response:
-        simulation = read_simulation(request.data)
+        simulation = read_simulation(_document(request))
         try:
             outcomes = simulation.outcomes()
         except StepImpossible as impossible:
@@ -47,3 +48,11 @@ class FeeSimulationView(APIView):
             # More digits than any account has: the exact context refuses to lose one.
             refuse("steps", "figures_too_large", _("The figures of these steps become too large."))
         return Response(answer(simulation, outcomes))
+
+
+def _document(request: Request) -> object:
+    """The body; of one that is beyond Django's own limit, the same answer as beyond ours."""
+    try:
+        return request.data
+    except RequestDataTooBig:
+        raise BodyTooLarge from None

@@ -38,7 +38,7 @@ ALL_KINDS = FeeTerms(
 
 def on_day(day: float, **happens: Any) -> Step:
     """A step so many days after the start; figures as strings."""
-    figures = {
+    figures: dict[str, Any] = {
         name: Decimal(figure) if isinstance(figure, str) else figure for name, figure in happens.items()
     }
     return Step(START + timedelta(days=day), **figures)
