@@ -57,6 +57,7 @@ from offers.web.manager_forms import (
     amount_field,
     row_number,
 )
+from offers.web.simulator_panel import SimulatorPanel
 from offers.words import recipients_in_words, terms_in_words
 
 STAKED_STATES = (Investment.State.PENDING, Investment.State.ACTIVE)
@@ -71,6 +72,7 @@ class Preview:
     words: list[str] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
     fault: str = ""
+    draft: TermsDraft | None = None
 
 
 class ExampleForm(forms.Form):
@@ -174,6 +176,7 @@ class Editor:
             curve=self._curve(draft.schedule),
             words=terms_in_words(terms),
             recipients=recipients_in_words(terms),
+            draft=draft,
         )
 
     def _preview_of_schedule(self, schedule: Schedule) -> Preview:
@@ -227,6 +230,12 @@ class Editor:
             EntryRows.of(entry_tiers, Basis.NET_WORTH, self.account),
         )
 
+    def simulator(self, draft: TermsDraft | None) -> SimulatorPanel:
+        """The simulator as typed, or as it is at first."""
+        return SimulatorPanel(
+            self.request.POST, self.account, offer=self.template_offer, saved=self.terms, draft=draft
+        )
+
     def page(self, preview: Preview, status: int = 200) -> HttpResponse:
         basis = self.terms_form["basis"].value()
         context = {
@@ -234,6 +243,7 @@ class Editor:
             "account": self.account,
             "offer": self.offer,
             "preview": preview,
+            "panel": self.simulator(preview.draft),
             "is_flat": basis == Basis.FLAT.value,
             "bound_unit": "%" if basis == Basis.YIELD.value else self.account.currency,
             "expected_version": self.request.POST.get("expected_version")

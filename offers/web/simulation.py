@@ -19,6 +19,7 @@ from fees.calc.intervals import TradingInterval, end_number
 from fees.calc.kinds import FeeKind
 from fees.calc.scenario import Course, Month, Scenario, course
 from fees.calc.simulation import StepImpossible
+from fees.calc.terms import FeeTerms
 from fees.errors import step_fault
 from fees.explanations import FeeOfKind, Sentence, explanation_in_words, fee_title, fees_by_kind
 from money.exact import ZERO, exact_difference
@@ -81,16 +82,15 @@ class ExplainedFee:
 
     title: str
     at: datetime
-    amount: Decimal
     sentences: Sequence[Sentence]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One month of the table. `fees` stand in the order of `Simulation.kinds`."""
+    """One month of the table, its fees by kind."""
 
     month: Month
-    fees: Sequence[Decimal]
+    fees: Sequence[FeeOfKind]
     explained: Sequence[ExplainedFee]
 
     @property
@@ -101,7 +101,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What a page shows. `kinds`: those that were charged or would be; `lock_in_ends_at`: None without."""
+    """What a page shows. `lock_in_ends_at`: None without."""
 
     course: Course
     terms: Terms
@@ -110,11 +110,12 @@ class Simulation:
 
     @property
     def fees(self) -> list[FeeOfKind]:
-        return fees_by_kind(self.course.fees)
-
-    @property
-    def kinds(self) -> list[str]:
-        return [fee_title(kind) for kind in self.course.fees]
+        """Every fee of the terms, also one that came to nothing."""
+        possible = _kinds_of(fee_terms_of(self.terms))
+        amounts = self.course.fees
+        return fees_by_kind(
+            {kind: amounts.get(kind, ZERO) for kind in FeeKind if kind in possible or kind in amounts}
+        )
 
     @property
     def rows(self) -> list[Row]:
@@ -137,18 +138,29 @@ class Simulation:
         currency = self.terms.offer.account.currency
         return Row(
             month,
-            [month.fees.get(kind, ZERO) for kind in self.course.fees],
+            fees_by_kind({kind: amount for kind, amount in month.fees.items() if amount}),
             [
                 ExplainedFee(
                     title=fee_title(record["kind"], collects_debt=record["collects_debt"]),
                     at=outcome.at,
-                    amount=Decimal(record["amount"]),
                     sentences=explanation_in_words(record, currency),
                 )
                 for outcome in month.charged
                 for record in outcome.explanation
             ],
         )
+
+
+def _kinds_of(terms: FeeTerms) -> set[FeeKind]:
+    """Kinds that are charged of everybody sooner or later; leaving early is one's own choice."""
+    charged = {
+        FeeKind.MANAGEMENT: terms.management_rate,
+        FeeKind.SUBSCRIPTION: terms.subscription_amount,
+        FeeKind.VOLUME: terms.volume_amount_per_lot,
+        FeeKind.PERFORMANCE: any(tier.rate for tier in terms.schedule.tiers),
+        FeeKind.ENTRY: any(tier.rate for tier in terms.entry.tiers),
+    }
+    return {kind for kind, is_charged in charged.items() if is_charged}
 
 
 def simulated(terms: Terms, scenario: Scenario, calendar: Calendar) -> Simulation:

@@ -5,9 +5,9 @@ calculation decline comes back as a refusal.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -15,12 +15,13 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import PammAccount
 from brokers.errors import Refusal
 from fees.calc.scenario import MOST_MONTHS, Path, Scenario, returns_along
+from fees.calc.schedule import Basis, Mode
 from investing.amounts import require_amount
 from investing.errors import AmountBelowMinimum
 from investing.web.forms import MoneyField, require_typed_digits
 from money.exact import ZERO
 from offers.models import Terms
-from offers.web.manager_forms import HUNDRED, PlainNumber
+from offers.web.manager_forms import HUNDRED, PlainNumber, TierRows
 
 MONTHS_AT_FIRST = 12
 RATE_AT_FIRST = "2"
@@ -129,7 +130,7 @@ class ScenarioForm(forms.Form):
         }
 
     @classmethod
-    def filled(cls, data: Mapping[str, Any], *, account: PammAccount, terms: Terms | None) -> "ScenarioForm":
+    def filled(cls, data: Mapping[str, Any], *, account: PammAccount, terms: Terms | None) -> Self:
         """The form as typed, with what is not there as at first."""
         initial = cls.initial_of(terms)
         typed = {name: data.get(name, initial.get(name, "")) for name in cls.base_fields}
@@ -189,3 +190,58 @@ class ScenarioForm(forms.Form):
             self.add_error(name, forms.ValidationError(str(refusal), refusal.code))
             return None
         return amount
+
+
+class EditorScenarioForm(ScenarioForm):
+    """In the editor, where the minimums are still being typed: any positive amount will do."""
+
+    def _require_minimum(self, name: str, minimum_name: str) -> None:
+        self._require_money(name)
+
+
+class OtherRows(TierRows):
+    """The rows of a second performance fee, typed for comparison and never saved."""
+
+    prefix = "other"
+
+
+class ComparisonForm(forms.Form):
+    """What the draft is compared with. `current` and `tiers` are no offers' ids."""
+
+    CURRENT, TIERS = "current", "tiers"
+
+    compare = forms.ChoiceField(
+        label=_("Compare with"), required=False, widget=forms.Select(attrs={"class": "form-select"})
+    )
+    other_basis = forms.ChoiceField(
+        label=_("The rate depends on"),
+        required=False,
+        choices=[
+            (Basis.YIELD.value, _("The return of the interval")),
+            (Basis.NET_WORTH.value, _("The investment's worth")),
+            (Basis.FLAT.value, _("Nothing: one rate")),
+        ],
+        widget=forms.Select(attrs={"class": "form-select"}),
+    )
+    other_mode = forms.ChoiceField(
+        label=_("The reached rate applies to"),
+        required=False,
+        choices=[
+            (Mode.WHOLE.value, _("The whole profit")),
+            (Mode.MARGINAL.value, _("Its own band only")),
+        ],
+        widget=forms.Select(attrs={"class": "form-select"}),
+    )
+
+    def __init__(self, data: Mapping[str, Any], *, choices: Sequence[tuple[str, str]]) -> None:
+        super().__init__(data, auto_id="simulated-%s")
+        typed = (self.TIERS, _("Other tiers, typed here"))
+        self.fields["compare"].choices = [("", _("Nothing")), *choices, typed]  # type: ignore[attr-defined]
+
+    @property
+    def basis(self) -> Basis:
+        return Basis(self.cleaned_data.get("other_basis") or Basis.YIELD)
+
+    @property
+    def mode(self) -> Mode:
+        return Mode(self.cleaned_data.get("other_mode") or Mode.WHOLE)

@@ -100,6 +100,12 @@ def signed_money(amount: Decimal | None, of: InCurrency) -> str:
 
 
 @register.filter
+def signed_amount(amount: Decimal | None, of: InCurrency) -> str:
+    """`signed_money` without the currency, where the column or the table names it."""
+    return _signed(amount, of.currency_digits) if _is_given(amount) else NOTHING
+
+
+@register.filter
 def percent(rate: Decimal | None, places: int = 1) -> str:
     """A fraction as percent: 0.2 is `20 %`. Zeros after the point are left out."""
     if not _is_given(rate):
