@@ -270,7 +270,7 @@ ALPHA = BrokerPlan(
                 OfferPlan(
                     "Quarterly", flat(15), Decimal(2_500),
                     "Less of the profit; a subscription and a price per lot instead.",
-                    interval_count=3, subscription_amount=Decimal(45), volume_amount_per_lot=Decimal(4),
+                    interval_count=3, subscription_amount=Decimal(45), volume_amount_per_lot=Decimal("1.50"),
                     weight=1,
                 ),
             ),
@@ -394,7 +394,7 @@ BETA = BrokerPlan(
             (
                 OfferPlan(
                     "Yen 25", flat(25), Decimal(50_000), management_rate=Decimal("0.015"),
-                    volume_amount_per_lot=Decimal(300), weight=2,
+                    volume_amount_per_lot=Decimal(50), weight=2,
                 ),
             ),
             ("XAUUSD", "USDJPY"),

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -177,6 +178,27 @@ class Point(NamedTuple):
     units: Decimal
 
 
+@dataclass
+class PriceTimes:
+    """The price of each of `points` times the days to the next; what was summed once is kept."""
+
+    points: Sequence[Point]
+    _kept: dict[tuple[int, int], Fraction] = field(default_factory=dict)
+
+    def days(self, since: int, until: int) -> Fraction:
+        """From one place among the points to another."""
+        if (since, until) not in self._kept:
+            self._kept[since, until] = self._summed(since, until)
+        return self._kept[since, until]
+
+    def _summed(self, since: int, until: int) -> Fraction:
+        by_units: dict[Decimal, Decimal] = defaultdict(Decimal)
+        for point, following in pairwise(self.points[since : until + 1]):
+            by_units[point.units] += point.equity * (following.at - point.at)
+        shares = (Fraction(money) / Fraction(units) for units, money in by_units.items())
+        return sum(shares, Fraction(0)) / DAY
+
+
 def test_year_of_all_fees_adds_up_in_charges_parts_transfers_and_the_ledger(
     loader: Loader, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -323,7 +345,9 @@ def _require_management_fees(account: PammAccount) -> tuple[int, int]:
     """
     rows = PricePoint.objects.order_by("sequence").values_list("priced_at", "price_equity", "price_units")
     begin = rows[0][0]
-    points = [Point((at - begin) // timedelta(microseconds=1), equity, units) for at, equity, units in rows]
+    price_times = PriceTimes(
+        [Point((at - begin) // timedelta(microseconds=1), equity, units) for at, equity, units in rows]
+    )
     units: dict[int, dict[int, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     for key, sequence, change in UnitEntry.objects.values_list(
         "investment", "price_point__sequence", "units"
@@ -338,7 +362,7 @@ def _require_management_fees(account: PammAccount) -> tuple[int, int]:
     figures = figures_of(investments)
     compared = 0
     for investment in investments:
-        due = _management_fees(investment, points, units[investment.pk], charged[investment.pk])
+        due = _management_fees(investment, price_times, units[investment.pk], charged[investment.pk])
         stated = [charged[investment.pk][place] for place in sorted(charged[investment.pk])]
         if investment.state == Investment.State.ACTIVE and not investment.debts:
             stated.append(figures[investment.pk].accrued.get(FeeKind.MANAGEMENT, Decimal(0)))
@@ -352,7 +376,7 @@ def _require_management_fees(account: PammAccount) -> tuple[int, int]:
 
 def _management_fees(
     investment: Investment,
-    points: Sequence[Point],
+    price_times: PriceTimes,
     changes: dict[int, Decimal],
     charged: Iterable[int],
 ) -> list[Decimal]:
@@ -362,25 +386,16 @@ def _management_fees(
     fees: list[Decimal] = []
     carried = Fraction(0)
     held = Decimal(0)
-    stops = sorted({*changes, *charged, len(points) - 1})
-    ends = {*charged, len(points) - 1}
+    last = len(price_times.points) - 1
+    stops, ends = sorted({*changes, *charged, last}), {*charged, last}
     for since, until in pairwise(stops):
         held += changes.get(since, Decimal(0))
-        carried += rate * Fraction(held) * _price_times_days(points, since, until)
+        carried += rate * Fraction(held) * price_times.days(since, until)
         if until in ends:
             cents = math.floor(round(carried, 8) * 100)
             fees.append(Decimal(cents) / 100)
             carried -= Fraction(cents, 100)
     return fees
-
-
-def _price_times_days(points: Sequence[Point], since: int, until: int) -> Fraction:
-    """The price after each rollover times the days to the next, from one rollover to another."""
-    by_units: dict[Decimal, Decimal] = defaultdict(Decimal)
-    for place in range(since, until):
-        point = points[place]
-        by_units[point.units] += point.equity * (points[place + 1].at - point.at)
-    return sum((Fraction(money) / Fraction(units) for units, money in by_units.items()), Fraction(0)) / DAY
 
 
 def _sums(rows: Iterable[tuple[K, Decimal]]) -> dict[K, Decimal]:
