@@ -13,6 +13,9 @@ from money.exact import Quotient, decimal_of, scaled_int
 
 Number = int | Fraction | Decimal | Quotient
 
+_SCALES: tuple[int, ...] = tuple(10**places for places in range(77))
+"""Powers of ten up to the digits that are kept exact: faster looked up than computed."""
+
 UNIT_PLACES = 12
 MARK_PLACES = 12
 PRICE_PLACES = 12
@@ -29,8 +32,7 @@ def half_even(number: Number, places: int) -> Decimal:
 def _scaled_half_even(number: Number, places: int) -> int:
     """`half_even` in units of its last place. On whole numbers: every value and fee comes through here."""
     numerator, denominator = number.as_integer_ratio()
-    scale: int = 10**places
-    scaled, remainder = divmod(numerator * scale, denominator)
+    scaled, remainder = divmod(numerator * _SCALES[places], denominator)
     twice = 2 * remainder
     if twice > denominator or (twice == denominator and scaled & 1):
         scaled += 1

@@ -245,7 +245,8 @@ class _Answer:
     def __init__(self, currency: Currency) -> None:
         self._currency = currency
         self._money = f".{currency.digits}f"
-        self._nothing = {kind.value: format(ZERO, self._money) for kind in FeeKind}
+        self._zero = format(ZERO, self._money)
+        self._nothing = {kind.value: self._zero for kind in FeeKind}
 
     def step(self, outcome: Outcome) -> dict[str, Any]:
         reached = outcome.time_weighted_return
@@ -266,13 +267,16 @@ class _Answer:
 
     def _by_kind(self, amounts: Mapping[FeeKind, Decimal]) -> dict[str, str]:
         """Every kind, in one order."""
-        return self._nothing | {kind.value: format(amount, self._money) for kind, amount in amounts.items()}
+        return self._nothing | {kind: format(amount, self._money) for kind, amount in amounts.items()}
+
+    def _amount(self, amount: Decimal) -> str:
+        return format(amount, self._money) if amount else self._zero
 
     def _parts(self, parts: Parts) -> dict[str, Any]:
         return {
-            "broker": format(parts.broker, self._money),
-            "agents": [format(amount, self._money) for amount in parts.agents],
-            "manager": format(parts.manager, self._money),
+            "broker": self._amount(parts.broker),
+            "agents": [self._amount(amount) for amount in parts.agents],
+            "manager": self._amount(parts.manager),
         }
 
     def _explained(self, record: Record) -> Record:

@@ -345,7 +345,8 @@ def entry_charge(amount: Decimal, rate: Decimal, carried: Decimal, digits: int) 
 
 def accrued_exactly(kind: FeeKind, price: Decimal, quantity: Fraction) -> Fraction:
     """The exact fee of an accruing kind: management by value-days, the others by their quantity."""
-    return _exact_price(kind, price) * quantity
+    exact = _exact_price(kind, price)
+    return Fraction(exact.numerator * quantity.numerator, exact.denominator * quantity.denominator)
 
 
 @lru_cache(maxsize=256)

@@ -188,7 +188,12 @@ def rate_for(schedule: Schedule, basis_value: Decimal) -> Fraction:
         return Fraction(schedule.tiers[0].rate)
     reached = tier_reached(schedule.tiers, basis_value)
     band = _bands(schedule)[reached]
-    return band.rate + band.offset / Fraction(basis_value) if band.offset else band.rate
+    basis, scale = basis_value.as_integer_ratio()
+    rate, offset = band.rate, band.offset
+    per = offset.denominator * basis
+    return Fraction(
+        rate.numerator * per + offset.numerator * scale * rate.denominator, rate.denominator * per
+    )
 
 
 @dataclass(frozen=True, slots=True)

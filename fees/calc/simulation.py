@@ -232,11 +232,13 @@ class _Simulation:
             refuse("price_negative", "price")
         if step.lots < 0:
             refuse("lots_negative", "lots")
-        if step.close and step.withdraw is not None:
-            refuse("withdraw_and_close", "withdraw")
-        for name, amount in (("withdraw", step.withdraw), ("deposit", step.deposit)):
-            if amount is not None and amount <= 0:
-                refuse("amount_not_positive", name)
+        if step.withdraw is not None:
+            if step.close:
+                refuse("withdraw_and_close", "withdraw")
+            if step.withdraw <= 0:
+                refuse("amount_not_positive", "withdraw")
+        if step.deposit is not None and step.deposit <= 0:
+            refuse("amount_not_positive", "deposit")
         if not self.is_invested:
             for name in ("interval_end", "withdraw", "close"):
                 if getattr(step, name):
