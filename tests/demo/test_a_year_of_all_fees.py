@@ -210,14 +210,14 @@ def test_year_of_all_fees_adds_up_in_charges_parts_transfers_and_the_ledger(
         account = PammAccount.objects.get()
         assert account.sequence == 365 * 24 + 1
         _require_variety()
-        by_kind, by_payee = _require_sums(account)
+        by_kind = _require_sums(account)
         _require_shares()
         compared, fees = _require_management_fees(account)
         summed = time.monotonic()
         verified = verify_account(account.pk)
         differences = [*verified.differences, *verify_ledger()]
         assert not differences, "\n".join(map(str, differences[:20]))
-        figures = _figures(by_kind, by_payee)
+        figures = _figures(by_kind)
     with capsys.disabled():
         print(
             f"\n{figures}\n  management fee as an integral: {fees} charges of {compared} investments"
@@ -244,8 +244,8 @@ def _require_variety() -> None:
     }
 
 
-def _require_sums(account: PammAccount) -> tuple[dict[str, Decimal], dict[uuid.UUID, Decimal]]:
-    """Charges = parts = transfers = postings, by kind, by party, and rollover by rollover."""
+def _require_sums(account: PammAccount) -> dict[str, Decimal]:
+    """Charges = parts = transfers = postings, by kind (what is returned), by party, rollover by rollover."""
     charges = _sums(Charge.objects.values_list("kind", "amount"))
     assert charges == _sums(ChargePart.objects.values_list("charge__kind", "amount"))
     assert charges == _taken_by_kind()
@@ -259,27 +259,24 @@ def _require_sums(account: PammAccount) -> tuple[dict[str, Decimal], dict[uuid.U
 
     paid = Transfer.objects.filter(purpose=Transfer.Purpose.FEE)
     assert parts == _sums(paid.values_list("payee", "amount"))
-    at_each = ((at, payee, amount) for at, payee, amount in paid.values_list("created_at", "payee", "amount"))
-    assert _sums(
-        ((at, payee), amount)
-        for at, payee, amount in ChargePart.objects.values_list("price_point__priced_at", "payee", "amount")
-    ) == _sums(((at, payee), amount) for at, payee, amount in at_each)
+    decided = ChargePart.objects.values_list("price_point__priced_at", "payee", "amount")
+    planned = paid.values_list("created_at", "payee", "amount")
+    assert _sums(((at, payee), amount) for at, payee, amount in decided) == _sums(
+        ((at, payee), amount) for at, payee, amount in planned
+    )
 
     payable = Posting.objects.filter(account__kind=Kind.PAYABLE, account__subject__in=parts)
     owed = payable.filter(entry__kind="rollover").values_list("account__subject", "amount")
     assert parts == _sums((payee, -amount) for payee, amount in owed)
     arrived = _arrived()
-    open_ = {
-        payee: -amount
-        for payee, amount in _sums(payable.values_list("account__subject", "amount")).items()
-        if amount
-    }
-    waiting = Agent.objects.get(user__last_name="Waiting").public_id
-    assert set(open_) == {waiting}
-    assert parts == {payee: arrived.get(payee, Decimal(0)) + open_.get(payee, Decimal(0)) for payee in parts}
+    still_owed = _sums(
+        (payee, -amount) for payee, amount in payable.values_list("account__subject", "amount")
+    )
+    assert set(still_owed) == {Agent.objects.get(user__last_name="Waiting").public_id}
+    assert parts == _sums([*arrived.items(), *still_owed.items()])
     held = Transfer.objects.filter(state=Transfer.State.IN_TRANSIT).values_list("payee", "amount")
-    assert _sums(held) == open_
-    return charges, parts
+    assert _sums(held) == still_owed
+    return charges
 
 
 def _taken_by_kind() -> dict[str, Decimal]:
@@ -405,11 +402,14 @@ def _sums(rows: Iterable[tuple[K, Decimal]]) -> dict[K, Decimal]:
     return {key: amount for key, amount in sums.items() if amount}
 
 
-def _figures(by_kind: dict[str, Decimal], by_payee: dict[uuid.UUID, Decimal]) -> str:
+def _figures(by_kind: dict[str, Decimal]) -> str:
     counts = ", ".join(
         f"{model.objects.count()} {model._meta.verbose_name_plural}"
         for model in (PricePoint, Investment, Charge, ChargePart, Transfer)
     )
     kinds = ", ".join(f"{kind} {amount:.2f}" for kind, amount in by_kind.items())
-    parties = ", ".join(f"{amount:.2f}" for amount in by_payee.values())
+    parts = (
+        ChargePart.objects.values_list("party", "level").annotate(Sum("amount")).order_by("party", "level")
+    )
+    parties = ", ".join(f"{party}{level or ''} {amount:.2f}" for party, level, amount in parts)
     return f"  {counts}\n  fees {sum(by_kind.values()):.2f} USD: {kinds}\n  by party: {parties}"
