@@ -28,6 +28,8 @@ class ChargePartInline(ReadOnlyInline):
     model = ChargePart
     fields: ClassVar = ["party", "level", "payee", AMOUNT]
     verbose_name_plural = _("who received what")
+    hide_title = True
+    ordering = ("pk",)
 
 
 @admin.register(Charge, site=back_office)

@@ -161,7 +161,8 @@ def _investment_piece(investment: Investment) -> dict[str, Any]:
             "next_rollover_at": next_rollover_at(),
             "is_active": is_active,
             "fee_explanation": _(
-                "What closing the investment would charge now. Charged at the end of the interval."
+                "What closing the investment would charge now. "
+                "All but an early exit fee falls due at the end of the interval."
             ),
         },
         "url": reverse("allocation:investment-figures", args=[investment.public_id]),

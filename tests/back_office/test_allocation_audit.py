@@ -1,6 +1,7 @@
 """The allocation audit: every column adds up to the server's figures, and a changed row shows."""
 
 import os
+import uuid
 from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
@@ -13,10 +14,16 @@ from django.test.utils import CaptureQueriesContext
 from allocation.models import UnitEntry
 from brokers.errors import NotFound
 from brokers.scope import broker_scope
+from fees.calc import crystallisation
+from fees.calc.crystallisation import FeeState
+from fees.calc.schedule import FREE_OF_FEES, Tier
+from fees.calc.terms import EntryFee, FeeTerms
+from fees.models import Charge, ChargePart
 from money.exact import exact_sum
 from rollover.models import CountedDeal, Rollover
 from rollover.queries import AllocationAudit, allocation_audit
 from tests.back_office.pools import Pool, pool_with_history
+from tests.web.charges import charged
 from tests.worlds import broker_called
 
 
@@ -114,6 +121,29 @@ def test_audit_of_a_tampered_unit_entry_fails(committed_db: str) -> None:
 
         rewrite_as_owner("UPDATE allocation_unitentry SET amount = -199 WHERE id = %s", withdrawal.pk)
         assert failed(allocation_audit(rollovers[1])) == {"flows"}
+
+
+def test_audit_counts_an_entry_fee_among_the_charges_and_not_among_the_units(
+    history: tuple[Pool, list[Rollover]],
+) -> None:
+    pool, rollovers = history
+    terms = FeeTerms(FREE_OF_FEES, entry=EntryFee((Tier(None, Decimal("0.01")),)))
+    deposited = crystallisation.deposit(Decimal("500.00"), terms, FeeState(), 2)
+    assert deposited.line is not None
+    made = charged(
+        pool.investments["bob"],
+        deposited.line,
+        point=rollovers[1].price_point,
+        occasion=Charge.Occasion.DEPOSIT,
+    )
+    assert failed(allocation_audit(rollovers[1])) == set()
+
+    given_twice = ChargePart(
+        charge=made, account=pool.account, price_point=made.price_point, party=ChargePart.Party.AGENT,
+        level=1, payee=uuid.uuid4(), amount=Decimal("0.01"), currency="USD", currency_digits=2,
+    )  # fmt: skip
+    given_twice.save()
+    assert failed(allocation_audit(rollovers[1])) == {"parts"}
 
 
 def test_audit_of_an_uncounted_deal_fails(history: tuple[Pool, list[Rollover]]) -> None:
