@@ -123,6 +123,17 @@ def test_subscription_of_who_joins_within_an_interval_is_for_the_rest_of_it() ->
     assert end.fees == {SUBSCRIPTION: Decimal("7.50")}
 
 
+def test_subscription_of_an_interval_that_ended_is_not_charged_again_by_a_flow_of_the_same_step() -> None:
+    terms = FeeTerms(NO_FEE, subscription_amount=Decimal("30.00"))
+    _, both, next_end = simulated(
+        terms,
+        on_day(0, deposit="1000.00"),
+        on_day(20, interval_end=True, withdraw="100.00"),
+        on_day(60, interval_end=True),
+    )
+    assert both.fees == next_end.fees == {SUBSCRIPTION: Decimal("30.00")}
+
+
 def test_last_interval_without_an_end_lasts_to_the_last_step() -> None:
     terms = FeeTerms(NO_FEE, subscription_amount=Decimal("30.00"))
     _, half, last = simulated(terms, on_day(0, deposit="1000.00"), on_day(10), on_day(20))
@@ -224,6 +235,19 @@ def test_money_that_comes_late_buys_no_cheaper_tier() -> None:
     # In the next interval it was there from the start: 40 % of the profit.
     profit = end.value / Decimal("1.1") * Decimal("0.1")
     assert next_end.fees == {PERFORMANCE: (profit * Decimal("0.4")).quantize(Decimal("0.01"))}
+
+
+def test_money_taken_out_and_brought_back_at_once_counts_as_late() -> None:
+    schedule = Schedule(
+        Basis.NET_WORTH, Mode.WHOLE, (Tier(None, Decimal("0.50")), Tier(Decimal(1000), Decimal("0.40")))
+    )
+    *_, end = simulated(
+        FeeTerms(schedule),
+        on_day(0, deposit="1800.00"),
+        on_day(10, withdraw="1000.00", deposit="1000.00"),
+        on_day(30, price="1.1", interval_end=True),
+    )
+    assert end.fees == {PERFORMANCE: Decimal("90.00")}
 
 
 def test_fee_that_the_value_cannot_pay_is_collected_from_later_money() -> None:
