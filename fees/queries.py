@@ -265,7 +265,7 @@ def fee_basis(investment: Investment, moment: Moment, read: TermsRead | None = N
             interval_part=unpaid_interval_part(investment, moment.at, moment.flow_sequence)
             if terms.subscription_amount
             else Fraction(0),
-            early_exit_rate=_early_exit_rate(investment, terms, moment.leaving_at),
+            early_exit_rate=_early_exit_rate(investment, terms, moment),
             balance_share=share,
             balance_per_equity=per_equity,
         ),
@@ -291,15 +291,6 @@ def closing_of(basis: FeeBasis) -> Closed:
 def charges_of(investment: Investment) -> QuerySet[Charge]:
     """Charges of one investment, latest first."""
     return Charge.objects.filter(investment=investment).select_related("price_point").order_by("-id")
-
-
-def charges_of_account(account: PammAccount) -> QuerySet[Charge]:
-    """Charges of one account, latest first, with investment and owner."""
-    return (
-        Charge.objects.filter(account=account)
-        .select_related("price_point", "investment__owner")
-        .order_by("-charged_at", "-id")
-    )
 
 
 def rollovers_left(interval: Interval | None, account: PammAccount) -> int | None:
@@ -329,10 +320,23 @@ def _later(opening: PricePoint | None, joined: PricePoint | None) -> PricePoint 
     return joined if joined.sequence > opening.sequence else opening
 
 
-def _early_exit_rate(investment: Investment, terms: FeeTerms, at: datetime) -> Decimal:
-    """The rate of its terms before the lock-in ends, else 0."""
+def _early_exit_rate(investment: Investment, terms: FeeTerms, moment: Moment) -> Decimal:
+    """The rate of its terms before the lock-in, or the trading interval, ends, else 0.
+
+    Intervals that end at a rollover are advanced before anybody leaves at it: then the next one begins at
+    that very rollover. Whoever looks ahead from the last rollover will leave within the present interval.
+    """
+    if terms.early_exit_until_interval_end:
+        return ZERO if _interval_ended_at(investment, moment) else terms.early_exit_rate
     ends_at = lock_in_ends_at(investment)
-    return ZERO if ends_at is None or at >= ends_at else terms.early_exit_rate
+    return ZERO if ends_at is None or moment.leaving_at >= ends_at else terms.early_exit_rate
+
+
+def _interval_ended_at(investment: Investment, moment: Moment) -> bool:
+    """Whether the rollover is being carried out and an interval of the investment ended at it."""
+    if moment.point is None or investment.interval is None:
+        return False
+    return bool(investment.interval.opening.sequence == moment.sequence)
 
 
 def _balance_behind(

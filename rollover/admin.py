@@ -21,7 +21,8 @@ from unfold.widgets import UnfoldAdminSelectMultipleWidget
 
 from accounts.models import PammAccount, Role
 from brokers.errors import NotFound
-from fees.explanations import explained
+from fees.explanations import charge_text, explained
+from fees.models import ChargePart
 from pamm_platform.admin_pages import (
     AccountFilter,
     BackOfficeAdmin,
@@ -39,6 +40,7 @@ from pamm_platform.admin_pages import (
     words,
 )
 from pamm_platform.admin_site import back_office
+from pamm_platform.templatetags.figures import plain_amount
 from rollover.models import CountedDeal, Rollover, Schedule
 from rollover.queries import allocation_audit, charges_at, deals_counted_at
 from rollover.services import order_rollover
@@ -202,7 +204,7 @@ class RolloverAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "rollover/audit.html", context)
 
     def audit_csv(self, request: HttpRequest, object_id: str) -> StreamingHttpResponse:
-        """All lines of the audit, the residual and the sums, as they are computed."""
+        """All lines of the audit, the residual, the sums, the checks and the charges with their words."""
         rollover = self.get_or_404(request, object_id)
         if rollover.price_point_id is None:
             raise NotFound
@@ -319,6 +321,26 @@ def _csv_lines(rollover: Rollover) -> Iterator[str]:
         yield writer.writerow(
             ("check", check.code, "", "holds" if check.holds else "differs", check.expected, check.found)
         )
+    for charge in charges_at(rollover):
+        yield writer.writerow(
+            (
+                "charge",
+                charge.investment.public_id,
+                charge.public_id,
+                charge.kind,
+                plain_amount(charge.amount, charge),
+                plain_amount(charge.uncollected, charge),
+                ", ".join(
+                    f"{_recipient(part)} {plain_amount(part.amount, part)}" for part in charge.parts.all()
+                ),
+                charge_text(charge),
+            )
+        )
+
+
+def _recipient(part: ChargePart) -> str:
+    """`manager`, `broker`, `agent 1`."""
+    return f"{part.party} {part.level}" if part.level else part.party
 
 
 def _harmless(text: str) -> str:

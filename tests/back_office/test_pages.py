@@ -227,7 +227,7 @@ def test_audit_page_adds_up_and_its_download_stays_in_scope(
         assert answer.streaming
         rows = list(csv.DictReader(line.decode() for line in answer.streaming_content))
         assert broker_id_or_none() is None
-    lines = [row for row in rows if row["investment"] not in {"residual", "sum", "check"}]
+    lines = [row for row in rows if row["investment"] not in {"residual", "sum", "check", "charge"}]
     (total,) = [row for row in rows if row["investment"] == "sum"]
     assert [row["owner"] for row in lines] == ["Alice", "Bob", "Carol"]
     for column in (
@@ -248,6 +248,21 @@ def test_audit_of_another_broker_is_not_found(history: tuple[Pool, list[Rollover
         stranger = signed_in(Role.ADMIN, host="beta.localhost")
     for name in ("admin:rollover_rollover_audit", "admin:rollover_rollover_audit_csv"):
         assert stranger.get(reverse(name, args=[history[1][1].public_id])).status_code == 404
+
+
+def test_audit_page_and_download_say_why_a_fee_is_what_it_is_and_who_received_it(
+    history: tuple[Pool, list[Rollover]], auditor: Client
+) -> None:
+    rollover = history[1][1]
+    page = text(auditor.get(reverse("admin:rollover_rollover_audit", args=[rollover.public_id])))
+    answer: Any = auditor.get(reverse("admin:rollover_rollover_audit_csv", args=[rollover.public_id]))
+    (line,) = [
+        row for row in b"".join(answer.streaming_content).decode().splitlines() if row[:7] == "charge,"
+    ]
+    assert ',performance,20.00,0.00,"broker 5.00, manager 15.00",' in line
+    assert "Profit above the mark: +100.00 USD; Rate: 20 %; Profit × rate: 20.00 USD; " in line
+    for said in ("Profit above the mark", "Broker: 5.00", "Manager: 15.00"):
+        assert said in page
 
 
 def test_download_makes_no_formula_of_a_name(history: tuple[Pool, list[Rollover]], auditor: Client) -> None:
