@@ -19,10 +19,10 @@ from fees.errors import step_fault
 
 
 class SimulationThrottle(UserRateThrottle):
-    """A simulation of the most steps keeps a processor busy for a second."""
+    """The most steps keep a processor busy for a second, for ten where each of them charges every fee."""
 
     scope = "fee-simulations"
-    rate = "60/min"
+    rate = "20/min"
 
 
 class FeeSimulationView(APIView):
