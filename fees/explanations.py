@@ -32,7 +32,7 @@ MORE_PLACES = 6
 RATE_PLACES = 7
 """Decimals of a percentage: those of a yield with 9 places."""
 ABOUT = "\N{ALMOST EQUAL TO}"
-NO_BREAK_SPACES = str.maketrans({"\N{NO-BREAK SPACE}": " ", NARROW_SPACE: " ", MINUS: "-"})
+_PLAIN = str.maketrans({"\N{NO-BREAK SPACE}": " ", NARROW_SPACE: " ", MINUS: "-"})
 
 MEANINGS: dict[FeeKind, str | Promise] = {
     FeeKind.MANAGEMENT: gettext_lazy("A yearly rate on the value, for each day since it was last charged."),
@@ -40,7 +40,7 @@ MEANINGS: dict[FeeKind, str | Promise] = {
     FeeKind.VOLUME: gettext_lazy("An amount per lot closed in the account, shared by units."),
     FeeKind.PERFORMANCE: gettext_lazy("A share of the profit above the high-water mark."),
     FeeKind.ENTRY: gettext_lazy("A share of each deposit, taken before it is invested."),
-    FeeKind.EARLY_EXIT: gettext_lazy("A share of what is taken out before the lock-in ends."),
+    FeeKind.EARLY_EXIT: gettext_lazy("A share of what is taken out early."),
 }
 
 
@@ -132,13 +132,12 @@ def explanation_text(record: Mapping[str, Any], currency: str) -> str:
 
     Raises ExplanationInvalid.
     """
-    sentences = explanation_in_words(record, currency)
-    return "; ".join(str(sentence) for sentence in sentences).translate(NO_BREAK_SPACES)
+    return _on_one_line(explanation_in_words(record, currency))
 
 
 def charge_text(charge: Charge) -> str:
     """The explanation of a charge on one line; a record that cannot be read says so."""
-    return "; ".join(str(sentence) for sentence in explained(charge).sentences).translate(NO_BREAK_SPACES)
+    return _on_one_line(explained(charge).sentences)
 
 
 class _Words:
@@ -215,7 +214,7 @@ class _Words:
         yield Sentence(
             _("Early exit rate"),
             _percent(self.inputs["rate"]),
-            _("of what is taken out after the performance fee, before the lock-in ends"),
+            _("of what is taken out early, after the performance fee"),
         )
 
     def _taken_from(self) -> Sentence:
@@ -368,6 +367,10 @@ class _Words:
     def _exact_money(self, number: str) -> str:
         digits = self.of.currency_digits
         return f"{_figure(number, digits, digits + MORE_PLACES)}\N{NO-BREAK SPACE}{self.of.currency}"
+
+
+def _on_one_line(sentences: Sequence[Sentence]) -> str:
+    return "; ".join(str(sentence) for sentence in sentences).translate(_PLAIN)
 
 
 def _fee(label: str, figure: str, note: str = "") -> Sentence:

@@ -158,7 +158,7 @@ def test_withdrawal_tells_the_parts_share_and_its_exit_fee() -> None:
     )
     assert _text(exit_fee) == (
         "Paid out: 490.00 USD; "
-        "Early exit rate: 2 % (of what is taken out after the performance fee, before the lock-in ends); "
+        "Early exit rate: 2 % (of what is taken out early, after the performance fee); "
         "Paid out × rate ÷ (1 - rate): 10.00 USD; "
         "Fee, rounded down: 10.00 USD"
     )
@@ -170,7 +170,7 @@ def test_close_tells_the_exit_fee_on_what_is_left() -> None:
     (line,) = crystallisation.closing(terms, FeeState(Standing(D(1000))), situation).lines
     assert _text(line) == (
         "Left after the other fees: 1,100.00 USD; "
-        "Early exit rate: 1.5 % (of what is taken out after the performance fee, before the lock-in ends); "
+        "Early exit rate: 1.5 % (of what is taken out early, after the performance fee); "
         "What is left × rate: 16.50 USD; "
         "Fee, rounded down: 16.50 USD"
     )
@@ -231,3 +231,18 @@ def test_record_with_an_unknown_step_or_without_inputs_is_refused() -> None:
     for broken in (record | {"steps": [{"step": "magic", "result": "1"}]}, record | {"inputs": {}}, {}):
         with pytest.raises(ExplanationInvalid):
             explanation_in_words(broken, "USD")
+
+
+def test_early_exit_fee_tells_what_is_carried() -> None:
+    terms = FeeTerms(FLAT, early_exit_rate=D("0.02"))
+    state = FeeState(Standing(D(1100)), carried={FeeKind.EARLY_EXIT: D("0.004")})
+    situation = Situation(D("1100.00"), 2, early_exit_rate=D("0.02"))
+    (line,) = crystallisation.withdrawal(D("100.00"), terms, state, situation).lines
+    assert _text(line) == (
+        "Paid out: 100.00 USD; "
+        "Early exit rate: 2 % (of what is taken out early, after the performance fee); "
+        "Paid out × rate ÷ (1 - rate): ≈ 2.04081633 USD; "
+        "With what was carried from before: ≈ 2.04481633 USD (0.004 USD carried); "
+        "Fee, rounded down: 2.04 USD; "
+        "Carried to the next such fee: ≈ 0.00481633 USD"
+    )
