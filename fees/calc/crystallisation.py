@@ -62,8 +62,8 @@ class Situation:
 
     `value_days`: money times days since the last management fee; `lots`: its share of the lots closed since
     the last volume fee; `interval_part`: how much of a trading interval the subscription is unpaid for. All
-    three exact. `yield_` and `net_worth` as in `fees.calc.performance`. `early_exit_rate`: of the terms while
-    the lock-in lasts, else 0. `balance_share` (the same share of the balance as `value` is of the equity) and
+    three exact. `yield_` and `net_worth` as in `fees.calc.performance`. `early_exit_rate`: of the terms for
+    who leaves early, else 0. `balance_share` (the same share of the balance as `value` is of the equity) and
     `balance_per_equity` only for terms with `lower_profit`. `rollover` is its number.
     """
 
@@ -210,7 +210,7 @@ def withdrawal(net_amount: Decimal, terms: FeeTerms, state: FeeState, situation:
     ask for at least what `closing` pays is a close and does not come here (`performance.withdrawal_kind`).
     """
     first = _before_withdrawal(terms, state, situation)
-    standing = first.state.standing
+    standing, exit_carried = first.state.standing, first.state.carried_of(FeeKind.EARLY_EXIT)
     plan = performance.withdrawal(
         net_amount=net_amount,
         value=first.value_left,
@@ -220,6 +220,7 @@ def withdrawal(net_amount: Decimal, terms: FeeTerms, state: FeeState, situation:
         net_worth=situation.net_worth,
         digits=situation.digits,
         early_exit_rate=situation.early_exit_rate,
+        exit_carried=exit_carried,
     )
     lines = list(first.lines)
     if plan.fee or (plan.unrounded and not terms.charges_whole_on_withdrawal):
@@ -233,18 +234,26 @@ def withdrawal(net_amount: Decimal, terms: FeeTerms, state: FeeState, situation:
                 mark_before=standing.high_water_mark,
                 mark_after=plan.high_water_mark_next,
                 inputs=_performance_inputs(terms, first, situation)
-                | {"withdrawn": net_amount, "early_exit_rate": situation.early_exit_rate},
+                | {"withdrawn": net_amount, "early_exit_rate": situation.early_exit_rate}
+                | ({"exit_carried": exit_carried} if situation.early_exit_rate else {}),
             )
         )
     if plan.exit_fee:
         lines.append(
-            _exit_line(
-                plan.exit_fee,
-                {"withdrawn": net_amount, "rate": situation.early_exit_rate},
-                plan.high_water_mark_next,
+            FeeLine(
+                kind=FeeKind.EARLY_EXIT,
+                amount=plan.exit_fee,
+                carried_before=exit_carried,
+                carried_after=plan.exit_carried_next,
+                inputs={
+                    "withdrawn": net_amount,
+                    "rate": situation.early_exit_rate,
+                    "carried": exit_carried,
+                },
             )
         )
-    return PartTaken(net_amount, tuple(lines), replace(first.state, standing=plan.standing_next))
+    after = _with_carried(first.state, {FeeKind.EARLY_EXIT: plan.exit_carried_next})
+    return PartTaken(net_amount, tuple(lines), replace(after, standing=plan.standing_next))
 
 
 def closing(terms: FeeTerms, state: FeeState, situation: Situation) -> Closed:
@@ -253,7 +262,7 @@ def closing(terms: FeeTerms, state: FeeState, situation: Situation) -> Closed:
     Profit is counted from the value. Debts and fees that the value cannot pay end with the investment.
     """
     others = accruing_fees(terms, state, situation)
-    standing = others.state.standing
+    standing, exit_carried = others.state.standing, others.state.carried_of(FeeKind.EARLY_EXIT)
     closed = performance.closing(
         value=others.value_left,
         standing=standing,
@@ -262,6 +271,7 @@ def closing(terms: FeeTerms, state: FeeState, situation: Situation) -> Closed:
         net_worth=situation.net_worth,
         digits=situation.digits,
         early_exit_rate=situation.early_exit_rate,
+        exit_carried=exit_carried,
     )
     lines = list(others.lines)
     if closed.fee:
@@ -276,8 +286,18 @@ def closing(terms: FeeTerms, state: FeeState, situation: Situation) -> Closed:
             )
         )
     if closed.exit_fee:
-        left = exact_difference(others.value_left, closed.fee)
-        lines.append(_exit_line(closed.exit_fee, {"left": left, "rate": situation.early_exit_rate}, ZERO))
+        lines.append(
+            FeeLine(
+                kind=FeeKind.EARLY_EXIT,
+                amount=closed.exit_fee,
+                carried_before=exit_carried,
+                inputs={
+                    "left": exact_difference(others.value_left, closed.fee),
+                    "rate": situation.early_exit_rate,
+                    "carried": exit_carried,
+                },
+            )
+        )
     return Closed(closed.paid, tuple(lines))
 
 
@@ -285,21 +305,17 @@ def available(
     terms: FeeTerms, state: FeeState, situation: Situation, *, minimum_remaining: Decimal = ZERO
 ) -> Available:
     """What can be taken out now, net of all fees; `minimum_remaining` of value stays after a part."""
-    others = accruing_fees(terms, state, situation)
-    options = {
-        "value": others.value_left,
-        "standing": others.state.standing,
-        "schedule": terms.schedule,
-        "digits": situation.digits,
-        "early_exit_rate": situation.early_exit_rate,
-        "minimum_remaining": minimum_remaining,
-    }
-    if terms.charges_whole_on_withdrawal:
-        return performance.available_after_crystallising_all(**options)  # type: ignore[arg-type]
+    first = _before_withdrawal(terms, state, situation)
     return performance.available(
-        **options,  # type: ignore[arg-type]
+        value=first.value_left,
+        standing=first.state.standing,
+        schedule=terms.schedule,
         yield_=situation.yield_,
         net_worth=situation.net_worth,
+        digits=situation.digits,
+        early_exit_rate=situation.early_exit_rate,
+        exit_carried=first.state.carried_of(FeeKind.EARLY_EXIT),
+        minimum_remaining=minimum_remaining,
     )
 
 
@@ -470,10 +486,6 @@ def _performance_inputs(terms: FeeTerms, before: Crystallised, situation: Situat
     elif terms.schedule.basis is Basis.NET_WORTH:
         inputs["net_worth"] = situation.net_worth
     return inputs
-
-
-def _exit_line(amount: Decimal, inputs: Mapping[str, object], mark: Decimal) -> FeeLine:
-    return FeeLine(kind=FeeKind.EARLY_EXIT, amount=amount, inputs=inputs, mark_before=mark, mark_after=mark)
 
 
 def _with_carried(state: FeeState, carried: Mapping[FeeKind, Decimal]) -> FeeState:

@@ -117,14 +117,19 @@ def _entry(inputs: Mapping[str, Any], digits: int) -> tuple[list[Step], Decimal,
 
 
 def _early_exit(inputs: Mapping[str, Any], digits: int) -> tuple[list[Step], Decimal, Decimal]:
-    rate = Decimal(inputs["rate"])
-    if "withdrawn" in inputs:
-        amount = performance.exit_fee_on(Decimal(inputs["withdrawn"]), rate, digits)
-        exact = Fraction(inputs["withdrawn"]) * Fraction(rate) / (1 - Fraction(rate))
+    rate, carried = Decimal(inputs["rate"]), Decimal(inputs["carried"])
+    leaves = "withdrawn" in inputs
+    if leaves:
+        charged = performance.exit_fee_on(Decimal(inputs["withdrawn"]), rate, carried, digits)
     else:
-        exact = Fraction(inputs["left"]) * Fraction(rate)
-        amount = performance.exit_fee_at_close(Decimal(inputs["left"]), rate, digits)
-    return [_step("early_exit", exact), _step("rounded", amount, rounding="down")], amount, ZERO
+        charged = performance.exit_fee_at_close(Decimal(inputs["left"]), rate, carried, digits)
+    steps = [
+        _step("early_exit", charged.fee),
+        *([_with_carried(charged.unrounded)] if carried else []),
+        _step("rounded", charged.amount, rounding="down"),
+        *([_carried_on(charged.carried_next)] if leaves else []),
+    ]
+    return steps, charged.amount, ZERO
 
 
 def _debts(inputs: Mapping[str, Any]) -> tuple[list[Step], Decimal, Decimal]:
@@ -149,6 +154,7 @@ def _performance(inputs: Mapping[str, Any], digits: int) -> tuple[list[Step], De
     standing = Standing(Decimal(inputs["mark"]), Decimal(inputs["carried"]))
     if "withdrawn" in inputs:
         exit_rate = Decimal(inputs["early_exit_rate"])
+        exit_carried = Decimal(inputs["exit_carried"]) if exit_rate else ZERO
         plan = performance.withdrawal(
             net_amount=Decimal(inputs["withdrawn"]),
             value=value,
@@ -158,11 +164,12 @@ def _performance(inputs: Mapping[str, Any], digits: int) -> tuple[list[Step], De
             net_worth=net_worth,
             digits=digits,
             early_exit_rate=exit_rate,
+            exit_carried=exit_carried,
         )
         steps = [
             *_rated(schedule, exact_difference(value, standing.high_water_mark), plan.rate, inputs),
             _with_carried(plan.unrounded),
-            *([_step("exit_fee_beside", plan.exit_fee, rate=_number(exit_rate))] if exit_rate else []),
+            *([_exit_fee_beside(plan, exit_rate, exit_carried)] if exit_rate else []),
             _step("part", performance.exact_fee_on_part(plan, value)),
             _step("rounded", plan.fee, rounding="down"),
             _step("gross", plan.gross),
@@ -242,6 +249,11 @@ def _rounded(charged: Charge | PerformanceFee, inputs: Mapping[str, Any], availa
 
 def _with_carried(unrounded: Fraction) -> Step:
     return _step("with_carried", unrounded)
+
+
+def _exit_fee_beside(plan: performance.Withdrawal, rate: Decimal, carried: Decimal) -> Step:
+    """The early exit fee of the same withdrawal: the performance fee is on the part before it."""
+    return _step("exit_fee_beside", plan.exit_fee, rate=_number(rate), carried=_number(carried))
 
 
 def _carried_on(carried: Decimal) -> Step:

@@ -20,10 +20,13 @@ from fractions import Fraction
 
 from allocation.calc.price import Price
 from allocation.calc.units import value as value_of_units
-from fees.calc.charge import charge
+from fees.calc.charge import Charge, charge
 from fees.calc.schedule import Basis, Schedule, rate_for
-from money.exact import ZERO, Quotient, exact_difference, exact_sum
+from money.exact import ZERO, exact_difference, exact_sum
 from money.rounding import floor_money, minor_unit, nearest_money, rounded_carried, rounded_mark
+
+_NO_LIMIT = Decimal("Infinity")
+"""Of what a part may cost on top of it: whether the value pays for both is seen afterwards."""
 
 
 class NothingAvailable(ValueError):
@@ -77,6 +80,7 @@ class Withdrawal:
     net: Decimal
     fee: Decimal
     exit_fee: Decimal
+    exit_carried_next: Decimal
     gross: Decimal
     unrounded: Fraction
     rate: Fraction
@@ -201,6 +205,7 @@ def closing(
     net_worth: Decimal,
     digits: int,
     early_exit_rate: Decimal = ZERO,
+    exit_carried: Decimal = ZERO,
 ) -> Closing:
     """What closing pays and charges now.
 
@@ -209,7 +214,7 @@ def closing(
     rate, profit, fee_on_whole = _fee_on_whole(value, standing, schedule, yield_, net_worth)
     fee = max(min(floor_money(fee_on_whole, digits), value), ZERO)
     left = exact_difference(value, fee)
-    exit_fee = exit_fee_at_close(left, early_exit_rate, digits)
+    exit_fee = exit_fee_at_close(left, early_exit_rate, exit_carried, digits).amount
     return Closing(
         paid=exact_difference(left, exit_fee),
         fee=fee,
@@ -218,21 +223,6 @@ def closing(
         rate=rate,
         profit=profit,
     )
-
-
-def accrued(
-    *,
-    value: Decimal,
-    standing: Standing,
-    schedule: Schedule,
-    yield_: Decimal,
-    net_worth: Decimal,
-    digits: int,
-) -> Decimal:
-    """Performance fee that closing would charge now."""
-    return closing(
-        value=value, standing=standing, schedule=schedule, yield_=yield_, net_worth=net_worth, digits=digits
-    ).fee
 
 
 def withdrawal(
@@ -245,6 +235,7 @@ def withdrawal(
     net_worth: Decimal,
     digits: int,
     early_exit_rate: Decimal = ZERO,
+    exit_carried: Decimal = ZERO,
 ) -> Withdrawal:
     """Taking out part: the owner gets `net_amount`, and the part's share of the fee is crystallised.
 
@@ -252,23 +243,24 @@ def withdrawal(
     with the standing and the value that the one before left; to ask for at least what `closing` pays is a
     close and does not come here (see `withdrawal_kind`).
 
-    `early_exit_rate` is a fraction below 1 of what is taken after the performance fee. Raises
-    NothingAvailable where the fee takes the whole value, MoreThanAvailable where nothing would remain.
+    `early_exit_rate` is a fraction below 1 of what is taken after the performance fee; `exit_carried` what
+    earlier ones left of a minor unit. Raises NothingAvailable where the fee takes the whole value,
+    MoreThanAvailable where nothing would remain.
     """
     rate, _, fee_on_whole = _fee_on_whole(value, standing, schedule, yield_, net_worth)
     if fee_on_whole >= value:
         raise NothingAvailable("the fee that is due takes the whole value")
-    fee, exit_fee = _fees_on_part(net_amount, value, fee_on_whole, early_exit_rate, digits)
-    gross = exact_sum((net_amount, exit_fee, fee))
+    leaving = _Leaving(value, fee_on_whole, early_exit_rate, exit_carried, digits)
+    fee, exit_fee = leaving.fees_on(net_amount)
+    gross = exact_sum((net_amount, exit_fee.amount, fee))
     if gross >= value:
-        raise MoreThanAvailable(
-            _largest_part(value, fee_on_whole, early_exit_rate, digits, minor_unit(digits))
-        )
+        raise MoreThanAvailable(leaving.largest_part(keep=minor_unit(digits)))
     leaves = Fraction(gross) / Fraction(value)
     return Withdrawal(
         net=net_amount,
         fee=fee,
-        exit_fee=exit_fee,
+        exit_fee=exit_fee.amount,
+        exit_carried_next=exit_fee.carried_next,
         gross=gross,
         unrounded=fee_on_whole,
         rate=rate,
@@ -276,40 +268,6 @@ def withdrawal(
         carried_next=rounded_carried(
             Fraction(standing.carried) * (1 - leaves) + fee_on_whole * leaves - Fraction(fee)
         ),
-    )
-
-
-def withdrawal_after_crystallising_all(
-    *,
-    net_amount: Decimal,
-    value: Decimal,
-    standing: Standing,
-    schedule: Schedule,
-    digits: int,
-    early_exit_rate: Decimal = ZERO,
-) -> Withdrawal:
-    """Taking out part under the offer setting *whole*: first the fee on all of the profit, then the part.
-
-    Flat schedules only: with tiers, a small withdrawal would choose the moment at which the whole profit is
-    rated. Raises ValueError for another schedule, else as `withdrawal`.
-    """
-    first = _crystallise_all(value, standing, schedule, digits)
-    then = withdrawal(
-        net_amount=net_amount,
-        value=exact_difference(value, first.amount),
-        standing=first.standing_next,
-        schedule=schedule,
-        yield_=ZERO,
-        net_worth=ZERO,
-        digits=digits,
-        early_exit_rate=early_exit_rate,
-    )
-    return replace(
-        then,
-        fee=exact_sum((first.amount, then.fee)),
-        gross=exact_sum((first.amount, then.gross)),
-        unrounded=first.unrounded,
-        rate=first.rate,
     )
 
 
@@ -322,6 +280,7 @@ def available(
     net_worth: Decimal,
     digits: int,
     early_exit_rate: Decimal = ZERO,
+    exit_carried: Decimal = ZERO,
     minimum_remaining: Decimal = ZERO,
 ) -> Available:
     """What can be taken out now, net of fees.
@@ -336,39 +295,15 @@ def available(
         net_worth=net_worth,
         digits=digits,
         early_exit_rate=early_exit_rate,
+        exit_carried=exit_carried,
     )
     if pays.unrounded >= value:
         return Available(part=ZERO, closing=pays.paid)
     keep = max(minimum_remaining, minor_unit(digits))
-    part = _largest_part(value, pays.unrounded, early_exit_rate, digits, keep)
+    leaving = _Leaving(value, pays.unrounded, early_exit_rate, exit_carried, digits)
+    part = leaving.largest_part(keep=keep)
     return Available(
         part=max(min(part, exact_difference(pays.paid, minor_unit(digits))), ZERO), closing=pays.paid
-    )
-
-
-def available_after_crystallising_all(
-    *,
-    value: Decimal,
-    standing: Standing,
-    schedule: Schedule,
-    digits: int,
-    early_exit_rate: Decimal = ZERO,
-    minimum_remaining: Decimal = ZERO,
-) -> Available:
-    """`available` under the offer setting *whole*: the fee on all of the profit goes before what remains.
-
-    Raises ValueError for a schedule that is not flat.
-    """
-    first = _crystallise_all(value, standing, schedule, digits)
-    return available(
-        value=exact_difference(value, first.amount),
-        standing=first.standing_next,
-        schedule=schedule,
-        yield_=ZERO,
-        net_worth=ZERO,
-        digits=digits,
-        early_exit_rate=early_exit_rate,
-        minimum_remaining=minimum_remaining,
     )
 
 
@@ -381,8 +316,8 @@ def withdrawal_kind(
 ) -> WithdrawalKind:
     """What a request to take out `net_amount` is: a part, a close, or refused as it would leave too little.
 
-    `largest_part` and `closing_pays` are the figures of `available` (of `available_after_crystallising_all`
-    under the offer setting *whole*) with the offer's minimum remaining amount.
+    `largest_part` and `closing_pays` are the figures of `fees.calc.crystallisation.available`, with the
+    offer's minimum remaining amount.
     """
     if net_amount >= closing_pays:
         return WithdrawalKind.CLOSE
@@ -391,33 +326,30 @@ def withdrawal_kind(
     return WithdrawalKind.CLOSE if closes_if_too_little_remains else WithdrawalKind.TOO_LITTLE_WOULD_REMAIN
 
 
-def exit_fee_on(net_amount: Decimal, early_exit_rate: Decimal, digits: int) -> Decimal:
-    """Early exit fee of a part from which its owner gets `net_amount`, rounded down; the rate is below 1."""
-    rate = Fraction(early_exit_rate)
-    return floor_money(Fraction(net_amount) * rate / (1 - rate), digits)
-
-
-def exit_fee_at_close(left: Decimal, early_exit_rate: Decimal, digits: int) -> Decimal:
-    """Early exit fee of a close, rounded down, of what the performance fee has `left`."""
+def exit_fee_on(net_amount: Decimal, early_exit_rate: Decimal, carried: Decimal, digits: int) -> Charge:
+    """Early exit fee of a part from which its owner gets `net_amount`; the rate is below 1."""
     if not early_exit_rate:
-        return ZERO
+        return _no_charge(carried)
+    rate = Fraction(early_exit_rate)
+    fee = Fraction(net_amount) * rate / (1 - rate)
+    return charge(fee=fee, carried=carried, available=_NO_LIMIT, digits=digits)
+
+
+def exit_fee_at_close(left: Decimal, early_exit_rate: Decimal, carried: Decimal, digits: int) -> Charge:
+    """Early exit fee of a close, of what the performance fee has `left`."""
+    if not early_exit_rate:
+        return _no_charge(carried)
     money, scale = left.as_integer_ratio()
     rate, rate_scale = early_exit_rate.as_integer_ratio()
-    return floor_money(Quotient(money * rate, scale * rate_scale), digits)
+    return charge(
+        fee=Fraction(money * rate, scale * rate_scale), carried=carried, available=left, digits=digits
+    )
 
 
 def exact_fee_on_part(plan: Withdrawal, value: Decimal) -> Fraction:
     """The part's performance fee before its rounding; `value` is what the part was taken from."""
     after_fee = Fraction(plan.net) + Fraction(plan.exit_fee)
     return after_fee * plan.unrounded / (Fraction(value) - plan.unrounded)
-
-
-def _crystallise_all(value: Decimal, standing: Standing, schedule: Schedule, digits: int) -> PerformanceFee:
-    if schedule.basis is not Basis.FLAT:
-        raise ValueError("only a flat schedule crystallises the whole on a withdrawal")
-    return performance_fee(
-        value=value, standing=standing, schedule=schedule, yield_=ZERO, net_worth=ZERO, digits=digits
-    )
 
 
 def _basis_value(schedule: Schedule, yield_: Decimal, net_worth: Decimal) -> Decimal:
@@ -436,32 +368,44 @@ def _fee_on_whole(
     return rate, profit, Fraction(rate.numerator * gained * kept_scale + kept * per, per * kept_scale)
 
 
-def _fees_on_part(
-    net_amount: Decimal, value: Decimal, fee_on_whole: Fraction, early_exit_rate: Decimal, digits: int
-) -> tuple[Decimal, Decimal]:
-    """Performance and early-exit fee on top of a net amount, each rounded down.
+@dataclass(frozen=True, slots=True)
+class _Leaving:
+    """What taking out part costs: `fee_on_whole` is below `value`."""
 
-    `fee_on_whole` is below `value`.
-    """
-    exit_fee = exit_fee_on(net_amount, early_exit_rate, digits)
-    after_fee = Fraction(net_amount) + Fraction(exit_fee)
-    return floor_money(after_fee * fee_on_whole / (Fraction(value) - fee_on_whole), digits), exit_fee
+    value: Decimal
+    fee_on_whole: Fraction
+    early_exit_rate: Decimal
+    exit_carried: Decimal
+    digits: int
+
+    def fees_on(self, net_amount: Decimal) -> tuple[Decimal, Charge]:
+        """Performance and early exit fee on top of a net amount, each rounded down."""
+        exit_fee = exit_fee_on(net_amount, self.early_exit_rate, self.exit_carried, self.digits)
+        after_fee = Fraction(net_amount) + Fraction(exit_fee.amount)
+        share = self.fee_on_whole / (Fraction(self.value) - self.fee_on_whole)
+        return floor_money(after_fee * share, self.digits), exit_fee
+
+    def largest_part(self, *, keep: Decimal) -> Decimal:
+        """Largest net amount, in whole minor units, whose gross leaves at least `keep` of the value."""
+        most_gross = exact_difference(self.value, keep)
+        if most_gross <= 0:
+            return ZERO
+        exact = (
+            Fraction(most_gross)
+            * (1 - self.fee_on_whole / Fraction(self.value))
+            * (1 - Fraction(self.early_exit_rate))
+        )
+        step = minor_unit(self.digits)
+        # Both fees are rounded down, which lets the answer exceed the exact one by at most two steps.
+        part = exact_sum((floor_money(exact, self.digits), step, step, step))
+        while part > 0 and self._gross(part) > most_gross:
+            part = exact_difference(part, step)
+        return max(part, ZERO)
+
+    def _gross(self, net_amount: Decimal) -> Decimal:
+        fee, exit_fee = self.fees_on(net_amount)
+        return exact_sum((net_amount, fee, exit_fee.amount))
 
 
-def _largest_part(
-    value: Decimal, fee_on_whole: Fraction, early_exit_rate: Decimal, digits: int, keep: Decimal
-) -> Decimal:
-    """Largest net amount, in whole minor units, whose gross leaves at least `keep` of the value."""
-    most_gross = exact_difference(value, keep)
-    if most_gross <= 0:
-        return ZERO
-    exact = Fraction(most_gross) * (1 - fee_on_whole / Fraction(value)) * (1 - Fraction(early_exit_rate))
-    step = minor_unit(digits)
-    # Both fees are rounded down, which lets the answer exceed the exact one by at most two steps.
-    part = exact_sum((floor_money(exact, digits), step, step, step))
-    while (
-        part > 0
-        and exact_sum((part, *_fees_on_part(part, value, fee_on_whole, early_exit_rate, digits))) > most_gross
-    ):
-        part = exact_difference(part, step)
-    return max(part, ZERO)
+def _no_charge(carried: Decimal) -> Charge:
+    return Charge(amount=ZERO, uncollected=ZERO, fee=Fraction(0), carried=carried, carried_next=carried)

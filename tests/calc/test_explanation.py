@@ -155,7 +155,7 @@ def test_explanation_of_a_withdrawn_part_shows_the_whole_fee_and_its_part() -> N
         ("mark", "500"),
         ("carried_on", "0"),
     ]
-    assert steps_of(exit_line) == [("early_exit", "29"), ("rounded", "29")]
+    assert steps_of(exit_line) == [("early_exit", "29"), ("rounded", "29"), ("carried_on", "0")]
 
 
 def test_explanation_of_a_close_beyond_the_value_says_that_it_is_limited() -> None:

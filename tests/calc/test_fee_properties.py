@@ -555,9 +555,9 @@ def test_attack_taking_out_the_profit_in_steps_of_thirty_cents_saves_nothing() -
     assert in_steps.fees == at_once.fees
 
 
-@pytest.mark.parametrize(("rate", "saved"), [("0.05", "5.32"), ("0.01", "3.00")])
-def test_attack_early_exit_in_small_steps_saves_less_than_a_minor_unit_a_step(rate: str, saved: str) -> None:
-    """A part's exit fee is rounded down by itself: 0.30 at 1 % is a third of a cent, so nothing."""
+@pytest.mark.parametrize("rate", ["0.05", "0.01"])
+def test_attack_early_exit_in_small_steps_saves_nothing(rate: str) -> None:
+    """0.30 at 1 % is a third of a cent: too little for a fee, and carried to the next."""
     terms, leaving = FeeTerms(Schedule.flat(ZERO), early_exit_rate=Decimal(rate)), Decimal(rate)
     at_once = Stake(terms, price("1")).join(Decimal("300.00")).close(leaving).fees
     stake, steps = Stake(terms, price("1")).join(Decimal("300.00")), 0
@@ -565,8 +565,8 @@ def test_attack_early_exit_in_small_steps_saves_less_than_a_minor_unit_a_step(ra
         stake.withdraw(Decimal("0.30"), leaving)
         steps += 1
     stake.close(leaving)
-    assert at_once - stake.fees == Decimal(saved)
-    assert at_once - stake.fees < CENT * (steps + 1)
+    assert at_once == stake.fees
+    assert steps > 900
 
 
 def test_attack_an_interval_of_one_rollover_does_not_starve_the_broker() -> None:

@@ -17,16 +17,13 @@ from fees.calc.performance import (
     Standing,
     Withdrawal,
     WithdrawalKind,
-    accrued,
     after_deposit,
     available,
-    available_after_crystallising_all,
     closing,
     net_worth_basis,
     performance_fee,
     share_of_balance,
     withdrawal,
-    withdrawal_after_crystallising_all,
     withdrawal_kind,
 )
 from fees.calc.schedule import FREE_OF_FEES, Basis, Mode, Schedule, Tier, rate_for
@@ -190,22 +187,27 @@ def test_withdrawal_that_would_leave_nothing_is_refused_with_the_largest_part() 
     assert withdrawal(**asked, net_amount=refusal.value.largest).gross < Decimal("1200.00")
 
 
-def test_withdrawal_under_whole_crystallises_all_of_the_profit_first() -> None:
-    asked = inputs("200.00", "100.00", schedule=Schedule.flat(Decimal("0.1")))
-    del asked["yield_"], asked["net_worth"]
-    taken = withdrawal_after_crystallising_all(**asked, net_amount=Decimal("100.00"))
-    assert (taken.fee, taken.gross, taken.high_water_mark_next) == (Decimal(10), Decimal(110), Decimal(90))
-    with pytest.raises(ValueError, match="flat"):
-        withdrawal_after_crystallising_all(**(asked | {"schedule": EXAMPLE_1}), net_amount=CENT)
+def test_withdrawals_in_small_steps_pay_the_same_early_exit_fee() -> None:
+    paid, carried = ZERO, ZERO
+    for _ in range(100):
+        taken = withdrawal(
+            **inputs("1000.00", "1000.00"),
+            net_amount=Decimal("0.30"),
+            early_exit_rate=Decimal("0.01"),
+            exit_carried=carried,
+        )
+        paid, carried = paid + taken.exit_fee, taken.exit_carried_next
+    assert (paid, round(carried, 6)) == (Decimal("0.30"), Decimal("0.003030"))
 
 
-def test_available_under_whole_the_minimum_remains_after_the_fee_on_all_profit() -> None:
-    asked = inputs("1200.00", "1000.00")
-    del asked["yield_"], asked["net_worth"]
-    found = available_after_crystallising_all(**asked, minimum_remaining=Decimal("100.00"))
-    assert (found.part, found.closing) == (Decimal("1060.00"), Decimal("1160.00"))
-    taken = withdrawal_after_crystallising_all(**asked, net_amount=found.part)
-    assert Decimal("1200.00") - taken.gross == Decimal("100.00")
+def test_available_with_a_carried_early_exit_fraction_keeps_the_minimum() -> None:
+    asked = inputs("1200.00", "1000.00") | {
+        "early_exit_rate": Decimal("0.05"),
+        "exit_carried": Decimal("0.0099"),
+    }
+    part = available(**asked, minimum_remaining=Decimal("100.00")).part
+    assert withdrawal(**asked, net_amount=part).gross <= Decimal("1100.00")
+    assert withdrawal(**asked, net_amount=part + CENT).gross > Decimal("1100.00")
 
 
 def test_closing_pays_the_value_less_the_fee_and_early_exit() -> None:
@@ -216,13 +218,6 @@ def test_closing_pays_the_value_less_the_fee_and_early_exit() -> None:
 def test_closing_drops_the_carried_fraction() -> None:
     closed = closing(**inputs("900.00", "1000.00", "0.009"))
     assert (closed.fee, closed.paid) == (ZERO, Decimal(900))
-
-
-def test_accrued_is_what_closing_would_charge() -> None:
-    assert (
-        accrued(**inputs("1200.00", "1000.00", "0.005"))
-        == closing(**inputs("1200.00", "1000.00", "0.005")).fee
-    )
 
 
 @pytest.mark.parametrize(

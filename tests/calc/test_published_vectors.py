@@ -18,13 +18,12 @@ from allocation.calc.accumulators import accrued, value_days_after
 from allocation.calc.price import Price, time_weighted_return
 from allocation.calc.units import units_for_deposit
 from allocation.calc.units import value as value_of_units
-from fees.calc.crystallisation import FeeState, Situation, interval_end
+from fees.calc.crystallisation import FeeState, Situation, interval_end, withdrawal
 from fees.calc.performance import (
     Standing,
     after_deposit,
     closing,
     performance_fee,
-    withdrawal_after_crystallising_all,
 )
 from fees.calc.schedule import Basis, Mode, Schedule, Tier, rate_for
 from fees.calc.terms import FeeTerms
@@ -148,11 +147,11 @@ def partial_withdrawal(inputs: Inputs) -> Figures:
     after_fee = units - units_for_deposit(whole.fee, price)
     if asked >= whole.paid:
         return {"user_shares_after_fee": after_fee, "user_shares": ZERO, "user_value": ZERO}
-    taken = withdrawal_after_crystallising_all(
-        net_amount=asked, value=value, standing=standing, schedule=schedule, digits=digits
+    taken = withdrawal(
+        asked, FeeTerms(schedule, crystallises_whole=True), FeeState(standing), Situation(value, digits)
     )
     left = units - units_for_deposit(taken.gross, price)
-    assert taken.high_water_mark_next == value - taken.gross
+    assert taken.state.standing.high_water_mark == value - taken.gross
     return {"user_shares_after_fee": after_fee, "user_shares": left, "user_value": value - taken.gross}
 
 
