@@ -10,24 +10,25 @@ from decimal import Decimal
 from itertools import pairwise
 
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
 
 from accounts.models import PammAccount
 from fees.calc.scenario import Course, Month
-from offers.words import amount_in_words
+from pamm_platform.templatetags.figures import MINUS
 
 WIDTH, HEIGHT = 640, 260
-LEFT, RIGHT, TOP, BOTTOM = 84, 14, 12, 28
+LEFT, RIGHT, TOP, BOTTOM = 76, 14, 12, 28
 MOST_TICKS = 5
 MOST_DATES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Where a mark of an axis stands, and what is written there."""
+    """Where a mark of an axis stands, and what stands there. `is_between`: left out where it is narrow."""
 
     position: float
     label: str
+    is_between: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,19 @@ def course_chart(played: Course, account: PammAccount) -> CourseChart:
         kept=" ".join(kept),
         between=" ".join([*before_fees, *reversed(kept)]),
         put_in=" ".join(_as_stairs(line(lambda month: month.put_in_so_far))),
-        x_ticks=[Tick(x(month.at), date_format(timezone.localtime(month.at), "M Y")) for month in shown],
-        y_ticks=[Tick(y(tick), amount_in_words(tick, account)) for tick in ticks],
+        x_ticks=[
+            Tick(x(month.at), date_format(timezone.localtime(month.at), "M Y"), is_between=bool(number % 2))
+            for number, month in enumerate(shown)
+        ],
+        y_ticks=[Tick(y(tick), _written(tick, account)) for tick in ticks],
     )
+
+
+def _written(tick: Decimal, account: PammAccount) -> str:
+    """An amount of the axis, cents only where there are any."""
+    digits = 0 if tick == tick.to_integral_value() else account.currency_digits
+    text = number_format(abs(tick), decimal_pos=digits, force_grouping=True)
+    return f"{MINUS}{text}" if tick < 0 else text
 
 
 def _as_stairs(points: Sequence[str]) -> list[str]:

@@ -122,7 +122,7 @@ class Simulation:
         return [self._row(month) for month in self.course.months]
 
     @property
-    def leaves_in_lock_in(self) -> bool:
+    def leaves_early(self) -> bool:
         return FeeKind.EARLY_EXIT in self.course.fees
 
     @property

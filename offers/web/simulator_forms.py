@@ -20,6 +20,7 @@ from investing.amounts import require_amount
 from investing.errors import AmountBelowMinimum
 from investing.web.forms import MoneyField, require_typed_digits
 from money.exact import ZERO
+from money.rounding import half_even
 from offers.models import Terms
 from offers.web.manager_forms import HUNDRED, PlainNumber, TierRows
 
@@ -30,6 +31,8 @@ LOWEST_RETURN, HIGHEST_RETURN = Decimal(-30), Decimal(30)
 """Of a month, in percent: three times it, which a path takes, leaves something over."""
 LOWEST_LISTED, HIGHEST_LISTED = Decimal(-99), Decimal(100)
 MOST_LOTS = Decimal(1_000_000)
+MINOR_UNITS_OF_A_LOT = 1_000_000
+FEWEST_LOTS_AT_FIRST, MOST_LOTS_AT_FIRST = Decimal("0.01"), Decimal(10)
 
 
 class ReturnsField(forms.CharField):
@@ -109,30 +112,33 @@ class ScenarioForm(forms.Form):
     def __init__(
         self, data: Mapping[str, Any] | None = None, *, account: PammAccount, terms: Terms | None
     ) -> None:
-        super().__init__(data, initial=self.initial_of(terms), auto_id="simulated-%s")
+        super().__init__(data, initial=self.initial_of(terms, account), auto_id="simulated-%s")
         self._account = account
         self._terms = terms
         for name in self.fields:
             self.fields[name].widget.attrs["aria-describedby"] = f"simulated-{name}-notes"
 
     @classmethod
-    def initial_of(cls, terms: Terms | None) -> dict[str, str]:
-        """The offer's minimum for a year at a steady return; who cannot leave within it stays."""
+    def initial_of(cls, terms: Terms | None, account: PammAccount) -> dict[str, str]:
+        """The offer's minimum for a year at a steady return; who cannot leave within it stays. One lot is
+        closed a month for each 10,000 of a currency with cents, so that the volume fee is not forgotten.
+        """
         amount = (terms.minimum_first if terms else ZERO) or EXAMPLE_CAPITAL
+        lots = half_even(amount.scaleb(account.currency_digits) / MINOR_UNITS_OF_A_LOT, 2)
         lock_in = terms.lock_in_days if terms and not terms.early_exit_rate else 0
         return {
             "amount": format(amount.normalize(), "f"),
             "months": str(MONTHS_AT_FIRST),
             "path": Path.STEADY.value,
             "rate": RATE_AT_FIRST,
-            "lots": "1",
+            "lots": format(min(max(lots, FEWEST_LOTS_AT_FIRST), MOST_LOTS_AT_FIRST).normalize(), "f"),
             "ending": cls.STAY if lock_in >= MONTHS_AT_FIRST * 30 else cls.CLOSE,
         }
 
     @classmethod
     def filled(cls, data: Mapping[str, Any], *, account: PammAccount, terms: Terms | None) -> Self:
         """The form as typed, with what is not there as at first."""
-        initial = cls.initial_of(terms)
+        initial = cls.initial_of(terms, account)
         typed = {name: data.get(name, initial.get(name, "")) for name in cls.base_fields}
         return cls(typed, account=account, terms=terms)
 

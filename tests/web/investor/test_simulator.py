@@ -50,7 +50,7 @@ def test_figures_are_those_worked_out_by_hand(world: AliceBobCharlie, visitor: C
         "+166.40 USD",
         "Of the profit All fees against the result before fees. 20 %",
         "1 Feb 2026 +10.00 % – Performance fee 20.00 1,080.00 1,080.00 1,080.00",
-        "1 Mar 2026 leaving +10.00 % -1,166.40 USD Performance fee 21.60",
+        "1 Mar 2026 leaving +10.00 % -1,166.40 Performance fee 21.60",
         "How the fee came about",
         "High-water mark profit counts above it 1,080.00 USD",
     ):
@@ -61,6 +61,7 @@ def test_page_opens_with_the_offers_minimum_for_a_year(world: AliceBobCharlie, v
     answer = _see(visitor, world)
     assert answer.status_code == 200
     assert 'name="amount" value="100"' in answer.content.decode()
+    assert "/join/?amount=100.00" in answer.content.decode()
     page = text_of(answer)
     assert "1 Jan 2027 leaving" in page
     assert "Who receives" not in page
@@ -112,6 +113,16 @@ def test_lock_in_is_told_and_early_exit_charged(world: AliceBobCharlie, visitor:
     assert "Until 1 Apr 2026 it costs 5 %" in page
     assert "50.00 USD" in page
     assert "before any money leaves" in text_of(_see(visitor, world, amount="1000"))
+
+
+def test_early_exit_within_the_interval_is_told_and_charged(world: AliceBobCharlie, visitor: Client) -> None:
+    _terms(world, early_exit_rate="0.05", early_exit_until="interval", interval_count=2)
+    months = {"amount": "1000", "rate": "0"}
+    page = text_of(_see(visitor, world, months="1", **months))
+    assert "Money leaves before its trading interval ends" in page
+    assert "Early exit fee A share of what is taken out early. 50.00 USD" in page
+    # The second month ends with the interval.
+    assert "Early exit" not in text_of(_see(visitor, world, months="2", **months))
 
 
 def test_money_that_is_locked_in_cannot_leave(world: AliceBobCharlie, visitor: Client) -> None:
