@@ -79,6 +79,7 @@ class TermsAdmin(ReadOnlyAdmin):
         amount("minimum_remaining", _("smallest remainder"), of="offer.account"),
         "lock_in_days",
         "early_exit_rate",
+        "early_exit_until",
         "management_rate",
         structure("entry_tiers", _("entry fee")),
         amount("subscription_amount", _("subscription fee"), of="offer.account"),

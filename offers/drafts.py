@@ -27,6 +27,7 @@ from offers.errors import (
     EntryFeeCeilingExceeded,
     IntervalInvalid,
     LockInInvalid,
+    LockInWithoutEffect,
     ManagementFeeCeilingExceeded,
     ManagementRateInvalid,
     MinimumNotInSteps,
@@ -72,6 +73,7 @@ class TermsDraft:
     interval_anchor: Terms.IntervalAnchor = Terms.IntervalAnchor.CALENDAR
     lock_in_days: int = 0
     early_exit_rate: Decimal = Decimal(0)
+    early_exit_until: Terms.EarlyExitUntil = Terms.EarlyExitUntil.LOCK_IN
     management_rate: Decimal = Decimal(0)
     entry_tiers: tuple[Tier, ...] = ()
     subscription_amount: Decimal = Decimal(0)
@@ -274,7 +276,12 @@ def _check_lock_in(terms: TermsDraft, broker: Broker) -> None:
         raise EarlyExitFeeCeilingExceeded(
             field="early_exit_rate", ceiling=percent_in_words(broker.early_exit_fee_ceiling)
         )
-    if rate and not terms.lock_in_days:
+    if not rate:
+        return
+    if terms.early_exit_until == Terms.EarlyExitUntil.INTERVAL:
+        if terms.lock_in_days:
+            raise LockInWithoutEffect(field="lock_in_days")
+    elif not terms.lock_in_days:
         raise EarlyExitWithoutLockIn(field="early_exit_rate")
 
 

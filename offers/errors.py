@@ -219,6 +219,13 @@ class EarlyExitWithoutLockIn(Refusal):
     message = _("An early exit fee needs a lock-in during which it applies.")
 
 
+class LockInWithoutEffect(Refusal):
+    """A fee instead of a lock-in lets people out at any time, and this one ends with the interval."""
+
+    code = "lock_in_without_effect"
+    message = _("The early exit fee applies until the trading interval ends: a lock-in would have no effect.")
+
+
 class CapacityInvalid(Refusal):
     code = "capacity_invalid"
     message = _("The capacity must leave room for at least one smallest first deposit.")

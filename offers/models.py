@@ -75,6 +75,10 @@ class Terms(HistoryModel):
         CALENDAR = "calendar", _("The calendar")
         OWN = "own", _("The investment's own start")
 
+    class EarlyExitUntil(models.TextChoices):
+        LOCK_IN = "lock_in", _("The lock-in ends")
+        INTERVAL = "interval", _("The trading interval ends")
+
     public_id = PublicIdField()
     offer = TenantForeignKey(Offer, related_name="terms")
     version = models.PositiveIntegerField()
@@ -90,6 +94,12 @@ class Terms(HistoryModel):
     amount_step = AmountField(null=True, blank=True)
     lock_in_days = models.PositiveSmallIntegerField(default=0)
     early_exit_rate = RateField(default=0)
+    early_exit_until = models.CharField(
+        max_length=8,
+        choices=EarlyExitUntil,
+        default=EarlyExitUntil.LOCK_IN,
+        help_text=_("Until when the early exit fee is due."),
+    )
     management_rate = RateField(default=0, help_text=_("Of the value, per year of 365 days."))
     entry_tiers = models.JSONField(
         default=list, blank=True, help_text=_("Rates of each deposit, tiered by its amount; empty: none.")

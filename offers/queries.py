@@ -134,6 +134,7 @@ def fee_terms_of(terms: Terms) -> FeeTerms:
         subscription_amount=terms.subscription_amount,
         volume_amount_per_lot=terms.volume_amount_per_lot,
         early_exit_rate=terms.early_exit_rate,
+        early_exit_until_interval_end=terms.early_exit_until == Terms.EarlyExitUntil.INTERVAL,
         shares=shares_of(terms),
     )
 

@@ -194,6 +194,13 @@ def _volume_in_words(terms: Terms, account: PammAccount) -> list[str]:
 def _early_exit_in_words(terms: Terms) -> list[str]:
     if not terms.early_exit_rate:
         return []
+    if terms.early_exit_until == Terms.EarlyExitUntil.INTERVAL:
+        return [
+            _(
+                "Withdrawing before the trading interval ends costs {rate} of what is withdrawn; at the "
+                "rollover that ends the interval it costs nothing."
+            ).format(rate=percent_in_words(terms.early_exit_rate))
+        ]
     return [
         ngettext(
             "Withdrawing during the first day costs {rate} of what is withdrawn.",

@@ -46,6 +46,7 @@ _TERMS = frozenset(
         "subscription_amount",
         "volume_amount_per_lot",
         "early_exit_rate",
+        "early_exit_until",
         "shares",
     }
 )
@@ -70,6 +71,11 @@ class ProfitBasis(StrEnum):
 class OnWithdrawal(StrEnum):
     PROPORTIONAL = "proportional"
     WHOLE = "whole"
+
+
+class EarlyExitUntil(StrEnum):
+    LOCK_IN = "lock_in"
+    INTERVAL = "interval"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +136,7 @@ def _terms(terms: JsonObject, currency: Currency) -> FeeTerms:
     if on_withdrawal is OnWithdrawal.WHOLE and schedule.basis is not Basis.FLAT:
         refuse_as(performance.at("on_withdrawal"), WholeNeedsFlatFee())
     profit_basis = performance.choice("profit_basis", ProfitBasis, "unknown_choice", ProfitBasis.EQUITY)
+    early_until = terms.choice("early_exit_until", EarlyExitUntil, "unknown_choice", EarlyExitUntil.LOCK_IN)
     return FeeTerms(
         schedule=schedule,
         lower_profit=profit_basis is ProfitBasis.LOWER,
@@ -139,6 +146,7 @@ def _terms(terms: JsonObject, currency: Currency) -> FeeTerms:
         subscription_amount=terms.fee_amount("subscription_amount", currency),
         volume_amount_per_lot=terms.fee_amount("volume_amount_per_lot", currency),
         early_exit_rate=_rate(terms, "early_exit_rate", EarlyExitRateInvalid(), below=1),
+        early_exit_until_interval_end=early_until is EarlyExitUntil.INTERVAL,
         shares=_shares(terms.object("shares", _SHARES)) if terms.has("shares") else Shares(),
     )
 

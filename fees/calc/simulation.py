@@ -130,7 +130,7 @@ def simulate(
     `terms` are valid; `digits` are the currency's decimals. `pool_equity`: what others hold when the first
     step begins, in units at its `price` if it says one, else at 1. `agents`: how many introduced the
     investor, as many as the terms have levels unless said. `lock_in_ends_at`: until when the early exit fee
-    is due; None: at every step.
+    is due; None: at every step. Where it is due until the interval ends, every step but those that end one.
     """
     for index, (before, step) in enumerate(pairwise(steps), start=1):
         if step.at <= before.at:
@@ -188,6 +188,7 @@ class _Simulation:
     lowest_units: Decimal = ZERO
     opening: Price = Price.INITIAL
     reached: Decimal = ZERO
+    interval_ended_at: datetime | None = None
     state: FeeState = field(default_factory=FeeState)
     shared: dict[FeeKind, Shared] = field(default_factory=dict)
     is_invested: bool = False
@@ -284,7 +285,6 @@ class _Simulation:
     def _situation(self, index: int, at: datetime, passed: Fraction) -> Situation:
         """The investment at the present price. `passed`: how much of the trading interval is over."""
         terms, basis = self.terms, self.terms.schedule.basis
-        before_lock_in_ends = self.lock_in_ends_at is None or at < self.lock_in_ends_at
         return Situation(
             value=value_of_units(self.units, self.price, self.digits),
             digits=self.digits,
@@ -296,8 +296,14 @@ class _Simulation:
             value_days=self._accrued_value_days() if terms.management_rate else Fraction(0),
             lots=self._accrued_lots() if terms.volume_amount_per_lot else Fraction(0),
             interval_part=unpaid_part(passed, self.subscription_paid),
-            early_exit_rate=terms.early_exit_rate if before_lock_in_ends else ZERO,
+            early_exit_rate=terms.early_exit_rate if self._is_early(at) else ZERO,
         )
+
+    def _is_early(self, at: datetime) -> bool:
+        """Whether who leaves now leaves before the lock-in, or the trading interval, has ended."""
+        if self.terms.early_exit_until_interval_end:
+            return self.interval_ended_at != at
+        return self.lock_in_ends_at is None or at < self.lock_in_ends_at
 
     def _accrued_value_days(self) -> Fraction:
         return accrued(self.value_days_put_aside, self.units, self.value_days, self.value_days_checkpoint)
@@ -314,6 +320,7 @@ class _Simulation:
         self.state = ended.state
         self._restart_accruals(Fraction(0))
         self._begin_interval()
+        self.interval_ended_at = step.at
         return ended.lines
 
     def _begin_interval(self) -> None:

@@ -76,7 +76,7 @@ MANAGER_ALONE = Shares()
 class FeeTerms:
     """`management_rate` per year of 365 days; `subscription_amount` per trading interval;
     `volume_amount_per_lot` per lot closed in the account; `early_exit_rate` of what is withdrawn before the
-    lock-in ends.
+    lock-in ends, or with `early_exit_until_interval_end` before the trading interval does.
 
     `lower_profit`: profit is counted from the smaller of value and balance. `crystallises_whole`: a
     withdrawal charges the fee on all of the profit (flat schedules only).
@@ -90,6 +90,7 @@ class FeeTerms:
     subscription_amount: Decimal = ZERO
     volume_amount_per_lot: Decimal = ZERO
     early_exit_rate: Decimal = ZERO
+    early_exit_until_interval_end: bool = False
     shares: Shares = MANAGER_ALONE
 
     @property

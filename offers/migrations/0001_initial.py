@@ -71,6 +71,7 @@ class Migration(migrations.Migration):
                 ('amount_step', brokers.fields.AmountField(blank=True, decimal_places=8, max_digits=28, null=True)),
                 ('lock_in_days', models.PositiveSmallIntegerField(default=0)),
                 ('early_exit_rate', brokers.fields.RateField(decimal_places=9, default=0, max_digits=12)),
+                ('early_exit_until', models.CharField(choices=[('lock_in', 'The lock-in ends'), ('interval', 'The trading interval ends')], default='lock_in', help_text='Until when the early exit fee is due.', max_length=8)),
                 ('management_rate', brokers.fields.RateField(decimal_places=9, default=0, help_text='Of the value, per year of 365 days.', max_digits=12)),
                 ('entry_tiers', models.JSONField(blank=True, default=list, help_text='Rates of each deposit, tiered by its amount; empty: none.')),
                 ('subscription_amount', brokers.fields.AmountField(decimal_places=8, default=0, help_text='Per trading interval.', max_digits=28)),

@@ -83,7 +83,10 @@ def other_fees(terms: Terms) -> list[FeeInShort]:
         )
         fees.append(FeeInShort(_("Volume fee"), price))
     if terms.early_exit_rate:
-        price = ngettext("{rate} for one day", "{rate} for {days} days", terms.lock_in_days)
+        if terms.early_exit_until == Terms.EarlyExitUntil.INTERVAL:
+            price = _("{rate} before the interval ends")
+        else:
+            price = ngettext("{rate} for one day", "{rate} for {days} days", terms.lock_in_days)
         price = price.format(rate=percent_in_words(terms.early_exit_rate), days=terms.lock_in_days)
         fees.append(FeeInShort(_("Early exit fee"), price))
     return fees

@@ -173,7 +173,12 @@ class TermsForm(forms.Form):
     )
     early_exit_rate = percent_field(
         _("Early exit fee"),
-        help_text=_("Of what is withdrawn before the lock-in ends, instead of barring it."),
+        help_text=_("Of what is withdrawn early. A lock-in then bars nobody."),
+    )
+    early_exit_until = forms.ChoiceField(
+        label=_("The early exit fee is due until"),
+        choices=Terms.EarlyExitUntil,
+        widget=forms.Select(attrs={"class": "form-select"}),
     )
 
     @staticmethod
@@ -189,11 +194,12 @@ class TermsForm(forms.Form):
                 "profit_basis": Terms.ProfitBasis.EQUITY,
                 "on_withdrawal": Terms.OnWithdrawal.PROPORTIONAL,
                 "lock_in_days": 0,
+                "early_exit_until": Terms.EarlyExitUntil.LOCK_IN,
             }
         draft = TermsDraft.of(terms)
         names = (
             "no_performance_fee", "interval_count", "interval_unit", "interval_anchor", "profit_basis",
-            "on_withdrawal", "lock_in_days",
+            "on_withdrawal", "lock_in_days", "early_exit_until",
         )  # fmt: skip
         amounts = ("minimum_first", "minimum_further", "minimum_remaining", "amount_step")
         fee_amounts = ("subscription_amount", "volume_amount_per_lot")
@@ -219,6 +225,7 @@ class TermsForm(forms.Form):
             subscription_amount=cleaned["subscription_amount"] or zero,
             volume_amount_per_lot=cleaned["volume_amount_per_lot"] or zero,
             early_exit_rate=(cleaned["early_exit_rate"] or zero) / HUNDRED,
+            early_exit_until=Terms.EarlyExitUntil(cleaned["early_exit_until"]),
             no_performance_fee=cleaned["no_performance_fee"],
             profit_basis=Terms.ProfitBasis(cleaned["profit_basis"]),
             on_withdrawal=Terms.OnWithdrawal(cleaned["on_withdrawal"]),

@@ -206,6 +206,9 @@ class Stake:
 
     def _early_exit_rate(self, point: Point) -> Decimal:
         terms, joined = self.terms, self.joined
+        if self.fees.early_exit_until_interval_end and self.interval is not None:
+            # Whoever leaves where his interval ends is in the next one already.
+            return ZERO if self.interval.opening.sequence == point.sequence else self.fees.early_exit_rate
         if terms is None or joined is None or not terms.lock_in_days:
             return ZERO
         locked = point.priced_at < joined.priced_at + timedelta(days=terms.lock_in_days)

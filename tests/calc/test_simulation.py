@@ -165,6 +165,21 @@ def test_early_exit_fee_is_due_until_the_lock_in_ends() -> None:
     assert (late.fees, late.paid_out) == ({}, Decimal("900.00"))
 
 
+def test_early_exit_fee_until_the_interval_ends_spares_the_steps_that_end_one() -> None:
+    terms = FeeTerms(NO_FEE, early_exit_rate=Decimal("0.01"), early_exit_until_interval_end=True)
+    steps = (
+        on_day(0, deposit="1000.00"),
+        on_day(10, withdraw="99.00"),
+        on_day(20, withdraw="100.00", interval_end=True),
+        on_day(30, close=True),
+    )
+    # The lock-in of other terms changes nothing.
+    _, within, at_end, after = simulated(terms, *steps, lock_in_ends_at=START)
+    assert (within.fees, within.accrued) == ({EARLY_EXIT: Decimal("1.00")}, {EARLY_EXIT: Decimal("9.00")})
+    assert (at_end.fees, at_end.accrued, at_end.net_value) == ({}, {}, Decimal("800.00"))
+    assert after.fees == {EARLY_EXIT: Decimal("8.00")}
+
+
 def test_one_step_ends_the_interval_then_pays_out_then_takes_in_at_one_price() -> None:
     _, both = simulated(
         FeeTerms(TWENTY),

@@ -110,6 +110,21 @@ def test_answer_follows_pool_equity_agents_and_lock_in(dora: Client) -> None:
     assert closed["fees"]["early_exit"] == "0.00"
 
 
+def test_early_exit_fee_may_be_due_until_the_interval_ends(dora: Client) -> None:
+    terms = {
+        "performance": performance((None, "0.00")),
+        "early_exit_rate": "0.01",
+        "early_exit_until": "interval",
+    }
+    steps = [
+        on_day(0, deposit="1000.00"),
+        on_day(10, withdraw="99.00"),
+        on_day(20, interval_end=True, close=True),
+    ]
+    _, within, at_end = simulated(dora, *steps, terms=terms)
+    assert [step["fees"]["early_exit"] for step in (within, at_end)] == ["1.00", "0.00"]
+
+
 @pytest.mark.parametrize("method", ["get", "put", "patch", "delete"])
 def test_only_a_post_simulates(dora: Client, method: str) -> None:
     assert getattr(dora, method)(ADDRESS).status_code == 405
@@ -182,6 +197,7 @@ TIERS = "terms.performance.tiers"
         ("terms.subscription_amount", "-9.00", None, "amount_negative"),
         ("terms.volume_amount_per_lot", "1e2", None, "not_a_decimal"),
         ("terms.early_exit_rate", "1", None, "early_exit_rate_invalid"),
+        ("terms.early_exit_until", "forever", None, "unknown_choice"),
         ("terms.shares.broker_rate", "0.90", None, "shares_exceed_the_fee"),
         ("terms.shares.broker_rate", "1.10", None, "share_rate_invalid"),
         ("terms.shares.agents[1]", 5, None, "not_a_decimal"),

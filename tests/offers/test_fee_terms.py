@@ -136,6 +136,7 @@ def test_every_fee_is_kept_as_it_was_written(account: PammAccount, alice: User) 
     assert fees == written.fee_terms
     assert (fees.management_rate, fees.entry.tiers) == (Decimal("0.02"), EVERY_FEE["entry_tiers"])
     assert (fees.subscription_amount, fees.volume_amount_per_lot) == (Decimal("12.50"), Decimal(3))
+    assert fees.early_exit_until_interval_end is False
 
 
 def test_ceiling_of_one_currency_leaves_the_others_free(account: PammAccount, alice: User) -> None:
@@ -191,6 +192,10 @@ def test_words_say_every_fee_that_is_charged_and_name_the_others_once(offer: Off
     ):
         assert words in every
     assert "No fee is charged besides these." in every
+    until_interval_end = EVERY_FEE | {"lock_in_days": 0, "early_exit_until": Terms.EarlyExitUntil.INTERVAL}
+    words = " ".join(_sentences(draft(**until_interval_end), offer))
+    assert "Withdrawing before the trading interval ends costs 1.5 % of what is withdrawn" in words
+    assert "There is no lock-in: money can be withdrawn at any rollover." in words
     some = " ".join(_sentences(draft(management_rate=Decimal("0.01")), offer))
     assert "Nothing else is charged: no entry fee, no subscription fee" in some
 

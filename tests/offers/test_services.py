@@ -88,6 +88,11 @@ def test_offer_created_is_a_draft_with_the_first_version_of_its_terms(
         ({"lock_in_days": -1}, "lock_in_invalid", "lock_in_days"),
         ({"early_exit_rate": Decimal(1), "lock_in_days": 5}, "early_exit_rate_invalid", "early_exit_rate"),
         ({"early_exit_rate": Decimal("0.02")}, "early_exit_without_lock_in", "early_exit_rate"),
+        (
+            {"early_exit_rate": Decimal("0.02"), "early_exit_until": "interval", "lock_in_days": 5},
+            "lock_in_without_effect",
+            "lock_in_days",
+        ),
     ],
 )
 def test_terms_that_break_a_rule_are_refused_and_nothing_is_written(

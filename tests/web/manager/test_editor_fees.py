@@ -88,6 +88,21 @@ def test_every_fee_is_saved_as_typed_and_opens_as_saved(world: AliceBobCharlie, 
     assert Terms.objects.filter(offer=offer).count() == 1
 
 
+def test_early_exit_fee_until_the_interval_ends_is_saved_and_told_without_a_lock_in(
+    world: AliceBobCharlie, alice: Client
+) -> None:
+    fields = typed(TWENTY, action="create", early_exit_rate="1.5", early_exit_until="interval")
+    refused = text_of(alice.post(new(world), fields | {"lock_in_days": "30"}))
+    assert "would have no effect" in refused.split('name="lock_in_days"')[1].split("<label")[0]
+    alice.post(new(world), fields)
+    offer = Offer.objects.get(name="Growth")
+    terms = current_terms(offer)
+    assert (terms.early_exit_until, terms.lock_in_days) == ("interval", 0)
+    page = text_of(alice.get(reverse("offers:edit", args=[offer.public_id])))
+    assert '<option value="interval" selected>' in page
+    assert "Withdrawing before the trading interval ends costs 1.5 %" in page
+
+
 def test_other_fees_are_folded_away_until_one_is_set(world: AliceBobCharlie, alice: Client) -> None:
     folded = '<details class="card fold" >'
     assert folded in text_of(alice.get(new(world)))

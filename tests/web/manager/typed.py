@@ -18,6 +18,7 @@ def typed(tiers: Tiers, **changes: Any) -> dict[str, Any]:
         "minimum_further": "50", "minimum_remaining": "50", "amount_step": "", "capacity_amount": "",
         "capacity_investors": "", "lock_in_days": "0", "expected_version": "", "management_rate": "",
         "subscription_amount": "", "volume_amount_per_lot": "", "early_exit_rate": "", "entry-0-rate": "",
+        "early_exit_until": "lock_in",
     }  # fmt: skip
     for number, (bound, rate) in enumerate(tiers):
         fields |= {f"tier-{number}-bound": bound, f"tier-{number}-rate": rate}
