@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from accounts.models import PammAccount
 from allocation.models import Investment, PricePoint
-from fees.calc.crystallisation import closing
+from fees.calc.crystallisation import Situation, closing
 from fees.calc.kinds import FeeKind
 from money.exact import ZERO, exact_difference
 from rollover.verification.differences import Findings
@@ -38,10 +38,11 @@ NOTHING = AccruedFees(ZERO, {}, ZERO, ZERO)
 def accrued_at(investment: Investment, point: PricePoint, *, before_flows: bool = False) -> AccruedFees:
     """What closing the investment at that rollover would have charged, at its price.
 
-    As it stood after the rollover's own flows: fees charged there have gone, deposits made there count. With
-    `before_flows` as it stood when the price was fixed, before anything was charged or moved there: what a
-    close at that very rollover has charged. Zero before it joined and after it ended. For a point of another
-    account `KeyError` is raised. Effort grows with the account's history up to the point.
+    As it stood after the rollover's own flows: fees charged there have gone, deposits made there count, and
+    so does the interval that began there. With `before_flows` as it stood when the price was fixed, before
+    anything was charged or moved: what a close at that very rollover has charged (where its interval ended
+    there too, together with what the end has charged). Zero before it joined and after it ended. For a point
+    of another account `KeyError` is raised. Effort grows with the account's history up to the point.
     """
     return accrued_of_account_at(point, before_flows=before_flows)[investment.pk]
 
@@ -57,17 +58,17 @@ def accrued_of_account_at(point: PricePoint, *, before_flows: bool = False) -> d
         for last in points_of(account, until=point.sequence):
             if not (before_flows and last.sequence == point.sequence):
                 replay.at(last, entries.take(last.sequence))
-        return dict(_accrued(replay, last))
+        return dict(_accrued(replay, last, leaves_later=not before_flows))
 
 
-def _accrued(replay: Replay, point: Point | None) -> Iterator[tuple[int, AccruedFees]]:
+def _accrued(replay: Replay, point: Point | None, *, leaves_later: bool) -> Iterator[tuple[int, AccruedFees]]:
     for key, stake in replay.stakes.items():
-        yield key, NOTHING if point is None or not stake.is_active else _of(stake, point)
+        if point is None or not stake.is_active:
+            yield key, NOTHING
+        else:
+            yield key, _of(stake, stake.situation(point, leaves_later=leaves_later))
 
 
-def _of(stake: Stake, point: Point) -> AccruedFees:
-    situation = stake.situation(point)
-    closed = closing(stake.fees, stake.state, situation)
-    return AccruedFees(
-        situation.value, closed.by_kind, exact_difference(situation.value, closed.paid), closed.paid
-    )
+def _of(stake: Stake, situation: Situation) -> AccruedFees:
+    closed, value = closing(stake.fees, stake.state, situation), situation.value
+    return AccruedFees(value, closed.by_kind, exact_difference(value, closed.paid), closed.paid)

@@ -160,8 +160,11 @@ class Stake:
             self.subscription_checkpoint = rounded_accumulator(self.interval.passed(point))
             self.subscription_number = self.interval.number
 
-    def situation(self, point: Point) -> Situation:
-        """What its fees are computed from at the price of `point`, as it stands now."""
+    def situation(self, point: Point, *, leaves_later: bool = False) -> Situation:
+        """What its fees are computed from at the price of `point`, as it stands now.
+
+        `leaves_later`: after the rollover, so within the interval that may have begun at it.
+        """
         fees, price, digits = self.fees, Price(point.price_equity, point.price_units), point.currency_digits
         value = value_of_units(self.units, price, digits)
         if self.terms is None or self.row.is_own_capital:
@@ -183,7 +186,7 @@ class Stake:
             value_days=self.value_days.at(self.units, point.value_days) if fees.management_rate else nothing,
             lots=self.lots.at(self.units, point.lots_per_unit) if fees.volume_amount_per_lot else nothing,
             interval_part=self._unpaid_part(point) if fees.subscription_amount else nothing,
-            early_exit_rate=self._early_exit_rate(point),
+            early_exit_rate=self._early_exit_rate(point, leaves_later=leaves_later),
             balance_share=share,
             balance_per_equity=Fraction(1) if share is None else Fraction(balance) / Fraction(point.equity),
         )
@@ -204,11 +207,12 @@ class Stake:
         is_present = self.subscription_number == self.interval.number
         return unpaid_part(self.interval.passed(point), self.subscription_checkpoint if is_present else ZERO)
 
-    def _early_exit_rate(self, point: Point) -> Decimal:
+    def _early_exit_rate(self, point: Point, *, leaves_later: bool) -> Decimal:
         terms, joined = self.terms, self.joined
         if self.fees.early_exit_until_interval_end and self.interval is not None:
             # Whoever leaves where his interval ends is in the next one already.
-            return ZERO if self.interval.opening.sequence == point.sequence else self.fees.early_exit_rate
+            ended_here = self.interval.opening.sequence == point.sequence and not leaves_later
+            return ZERO if ended_here else self.fees.early_exit_rate
         if terms is None or joined is None or not terms.lock_in_days:
             return ZERO
         locked = point.priced_at < joined.priced_at + timedelta(days=terms.lock_in_days)
