@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from brokers.scope import broker_scope
-from tests.circle.world import Desk
+from tests.circle.world import Calendar, Desk, calendar_from_first_day
 from tests.simulator import SimulatorProcess
 from tests.worlds import broker_called
 
@@ -25,6 +25,13 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorProces
     process = SimulatorProcess(tmp_path_factory.mktemp("market"), timezone=zone_at_noon()).start()
     yield process
     process.stop()
+
+
+@pytest.fixture
+def calendar(market: SimulatorProcess) -> Iterator[Calendar]:
+    """To be asked for before `desk`: then everything of the test begins on its first day."""
+    with calendar_from_first_day(market) as calendar:
+        yield calendar
 
 
 @pytest.fixture

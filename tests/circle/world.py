@@ -5,10 +5,13 @@ equity becomes exactly what a test wants.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import time_machine
 from django.utils import timezone
 
 from accounts.models import HouseAccount, Manager, PammAccount, PersonalAccount, Role, User
@@ -31,6 +34,37 @@ from transfers.models import Leg
 INDEX = "US500"
 """One lot of it earns one unit of its price: a move of 0.01 is one cent."""
 INDEX_PRICE = Decimal("5000.00")
+
+
+FIRST_DAY = date(2026, 1, 5)
+"""A Monday, where calendars of tests begin."""
+
+
+class Calendar:
+    """Our clock and the trading server's: a test moves both on alike. Ours stands still in between."""
+
+    def __init__(self, simulator: SimulatorProcess, traveller: time_machine.Traveller) -> None:
+        self._simulator, self._traveller = simulator, traveller
+
+    def let_pass(self, *, days: int = 0, hours: int = 0) -> datetime:
+        """Now, after that time."""
+        passed = timedelta(days=days, hours=hours)
+        self._simulator.advance_clock(int(passed.total_seconds()))
+        self._traveller.shift(passed)
+        return timezone.now()
+
+
+@contextmanager
+def calendar_from_first_day(simulator: SimulatorProcess) -> Iterator[Calendar]:
+    """It is `FIRST_DAY`, at the present hour and minute, until a test moves on."""
+    now = datetime.now(UTC)
+    with time_machine.travel(now, tick=False) as traveller:
+        calendar = Calendar(simulator, traveller)
+        calendar.let_pass(days=(FIRST_DAY - now.date()).days)
+        try:
+            yield calendar
+        finally:
+            simulator.advance_clock(int((now - timezone.now()).total_seconds()))
 
 
 @dataclass
