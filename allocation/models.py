@@ -80,6 +80,7 @@ class Interval(TenantModel):
 
     Advanced in place at its end, so that its due date is indexed on few rows and never on investments.
     `opening` is the rollover at which the present interval began: the yield is measured from its price.
+    `starts_at`: from when the subscription is spread over it.
     """
 
     account = TenantForeignKey("accounts.PammAccount", related_name="intervals")

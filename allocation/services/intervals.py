@@ -7,7 +7,7 @@ from decimal import Decimal
 from allocation.models import Interval, Investment, PricePoint
 from allocation.services.book import UnitBook
 from allocation.services.investments import restart_subscription
-from fees.calc.intervals import TradingInterval, advance, ends_at
+from fees.calc.intervals import TradingInterval, advance, begins_at, ends_at
 from offers.models import Terms
 
 
@@ -82,13 +82,17 @@ def advance_intervals(intervals: Sequence[Interval], point: PricePoint, zone: tz
 
 
 def _first_interval(terms: Terms, point: PricePoint, zone: tzinfo) -> Interval:
-    """The interval under `terms` that begins at `point`, not stored."""
+    """The interval under `terms` that begins at `point`, not stored.
+
+    On the calendar it starts with the calendar's own, before anybody was in it: the first to join pays the
+    subscription for the rest of it only. The yield counts from `point`.
+    """
     rule = trading_interval(terms)
     return Interval(
         account_id=point.account_id,
         terms=terms,
         anchor_at=point.priced_at,
-        starts_at=point.priced_at,
+        starts_at=begins_at(rule, point.priced_at, zone),
         ends_at=ends_at(rule, point.priced_at, zone),
         ends_after_sequence=point.flow_sequence + rule.count if rule.unit == "rollovers" else None,
         opening=point,

@@ -51,6 +51,16 @@ def end_number(interval: TradingInterval, anchor_at: datetime, number: int, zone
     return _utc(_grid_date(interval, _grid_number(interval, local.date()) + number), time(), zone)
 
 
+def begins_at(interval: TradingInterval, moment: datetime, zone: tzinfo) -> datetime:
+    """When the interval began that `moment` lies in, UTC, for whoever joins then: on the calendar its first
+    local midnight, otherwise the moment itself.
+    """
+    if interval.unit == "rollovers" or interval.anchor == "own":
+        return moment.astimezone(UTC)
+    day = moment.astimezone(zone).date()
+    return _utc(_grid_date(interval, _grid_number(interval, day)), time(), zone)
+
+
 def ends_at(interval: TradingInterval, starts_at: datetime, zone: tzinfo) -> datetime | None:
     """End of the interval that starts an investment then, UTC; None for an interval of rollovers."""
     return end_number(interval, starts_at, 1, zone)

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 
 from allocation.calc.accumulators import time_passed
@@ -215,23 +216,27 @@ def course(
     month_ends: Sequence[datetime],
     interval_ends: Iterable[datetime],
     lock_in_ends_at: datetime,
+    interval_began_at: datetime | None = None,
     digits: int,
 ) -> Course:
-    """Play the scenario under the terms, alone in the pool.
+    """Play the scenario under the terms, alone in the pool. `interval_began_at` as for `simulate`.
 
     Withdrawals that take everything end it there. Raises `StepImpossible` for any other step that cannot be
     carried out.
     """
     steps = scenario.steps(starts_at, month_ends, interval_ends)
+    play = partial(
+        simulate, terms, digits=digits, lock_in_ends_at=lock_in_ends_at, interval_began_at=interval_began_at
+    )
     closed_early = False
     try:
-        outcomes = simulate(terms, steps, digits=digits, lock_in_ends_at=lock_in_ends_at)
+        outcomes = play(steps)
     except StepImpossible as impossible:
         if impossible.code != "already_closed":
             raise
         closed_early = True
         steps = steps[: impossible.index]
-        outcomes = simulate(terms, steps, digits=digits, lock_in_ends_at=lock_in_ends_at)
+        outcomes = play(steps)
     last = outcomes[-1]
     return Course(
         months=tuple(_months(scenario, steps, outcomes, month_ends)),

@@ -124,6 +124,7 @@ def simulate(
     pool_equity: Decimal = ZERO,
     agents: int | None = None,
     lock_in_ends_at: datetime | None = None,
+    interval_began_at: datetime | None = None,
 ) -> list[Outcome]:
     """One outcome for each step. Raises `StepImpossible` for the first step that cannot be carried out.
 
@@ -131,13 +132,14 @@ def simulate(
     step begins, in units at its `price` if it says one, else at 1. `agents`: how many introduced the
     investor, as many as the terms have levels unless said. `lock_in_ends_at`: until when the early exit fee
     is due; None: at every step. Where it is due until the interval ends, every step but those that end one.
+    `interval_began_at`: when the trading interval began that the first step is in, if before it.
     """
     for index, (before, step) in enumerate(pairwise(steps), start=1):
         if step.at <= before.at:
             raise StepImpossible("time_not_rising", index, "at")
     levels = len(terms.shares.agent_rates) if agents is None else agents
     simulation = _Simulation(terms, digits, pool_equity, terms.shares.among(levels), lock_in_ends_at)
-    intervals = _intervals(steps)
+    intervals = _intervals(steps, interval_began_at)
     return [
         simulation.after(index, step, interval)
         for index, (step, interval) in enumerate(zip(steps, intervals, strict=True))
@@ -153,11 +155,11 @@ class _TradingInterval:
         return Fraction(0) if at <= self.starts_at else time_passed(self.starts_at, at, self.ends_at)
 
 
-def _intervals(steps: Sequence[Step]) -> list[_TradingInterval]:
+def _intervals(steps: Sequence[Step], began_at: datetime | None) -> list[_TradingInterval]:
     """The interval that is under way when each step begins."""
     found: list[_TradingInterval] = []
     if steps:
-        starts_at = steps[0].at
+        starts_at = began_at or steps[0].at
         ends = [index for index, step in enumerate(steps) if step.interval_end]
         if not ends or ends[-1] != len(steps) - 1:
             ends.append(len(steps) - 1)

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from allocation.services import trading_interval
 from brokers.queries import broker_in_scope
-from fees.calc.intervals import TradingInterval, end_number
+from fees.calc.intervals import TradingInterval, begins_at, end_number
 from fees.calc.kinds import FeeKind
 from fees.calc.scenario import Course, Month, Scenario, course
 from fees.calc.simulation import StepImpossible
@@ -25,6 +25,7 @@ from fees.explanations import FeeOfKind, Sentence, explanation_in_words, fee_tit
 from money.exact import ZERO, exact_difference
 from offers.drafts import AMOUNT_LIMIT
 from offers.errors import (
+    IntervalTooShortToSimulate,
     SimulatedLockInNotOver,
     SimulatedMonthImpossible,
     SimulationOutOfRange,
@@ -37,6 +38,7 @@ from rollover.models import Schedule as RolloverSchedule
 
 MOST_INTERVALS = 750
 """Ends of trading intervals on one page: two years of daily ones."""
+MOST_EXPLAINED_A_MONTH = 15
 MINUTES_BETWEEN_ROLLOVERS = 60
 
 
@@ -66,12 +68,17 @@ class Calendar:
         return end or self.starts_at + self.between_rollovers * interval.count * number
 
     def interval_ends(self, interval: TradingInterval, until: Sequence[datetime]) -> list[datetime]:
-        """Every end until the last of the months in `until`. Raises `SimulationTooLong`."""
+        """Every end until the last of the months in `until`.
+
+        Raises `SimulationTooLong`, `IntervalTooShortToSimulate`.
+        """
         ends: list[datetime] = []
         while (end := self.interval_end(interval, len(ends) + 1)) <= until[-1]:
             ends.append(end)
             if len(ends) > MOST_INTERVALS:
                 most = sum(month <= end for month in until)
+                if not most:
+                    raise IntervalTooShortToSimulate(field="months")
                 raise SimulationTooLong(field="months", most=most)
         return ends
 
@@ -87,11 +94,12 @@ class ExplainedFee:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One month of the table, its fees by kind."""
+    """One month of the table, its fees by kind. `unexplained`: how many more there were of the same."""
 
     month: Month
     fees: Sequence[FeeOfKind]
     explained: Sequence[ExplainedFee]
+    unexplained: int
 
     @property
     def flow(self) -> Decimal:
@@ -136,19 +144,17 @@ class Simulation:
 
     def _row(self, month: Month) -> Row:
         currency = self.terms.offer.account.currency
-        return Row(
-            month,
-            fees_by_kind({kind: amount for kind, amount in month.fees.items() if amount}),
-            [
-                ExplainedFee(
-                    title=fee_title(record["kind"], collects_debt=record["collects_debt"]),
-                    at=outcome.at,
-                    sentences=explanation_in_words(record, currency),
-                )
-                for outcome in month.charged
-                for record in outcome.explanation
-            ],
-        )
+        charged = [(outcome.at, record) for outcome in month.charged for record in outcome.explanation]
+        explained = [
+            ExplainedFee(
+                title=fee_title(record["kind"], collects_debt=record["collects_debt"]),
+                at=at,
+                sentences=explanation_in_words(record, currency),
+            )
+            for at, record in charged[:MOST_EXPLAINED_A_MONTH]
+        ]
+        fees = fees_by_kind({kind: amount for kind, amount in month.fees.items() if amount})
+        return Row(month, fees, explained, unexplained=len(charged) - len(explained))
 
 
 def _kinds_of(terms: FeeTerms) -> set[FeeKind]:
@@ -166,7 +172,8 @@ def _kinds_of(terms: FeeTerms) -> set[FeeKind]:
 def simulated(terms: Terms, scenario: Scenario, calendar: Calendar) -> Simulation:
     """The scenario under the terms, which need not be saved.
 
-    Raises `SimulationTooLong`, `SimulatedLockInNotOver`, `SimulatedMonthImpossible`, `SimulationOutOfRange`.
+    Raises `SimulationTooLong`, `IntervalTooShortToSimulate`, `SimulatedLockInNotOver`,
+    `SimulatedMonthImpossible`, `SimulationOutOfRange`.
     """
     account = terms.offer.account
     month_ends = scenario.month_ends(calendar.starts_at, calendar.zone)
@@ -181,6 +188,7 @@ def simulated(terms: Terms, scenario: Scenario, calendar: Calendar) -> Simulatio
             month_ends=month_ends,
             interval_ends=interval_ends,
             lock_in_ends_at=lock_in_ends_at,
+            interval_began_at=begins_at(trading_interval(terms), calendar.starts_at, calendar.zone),
             digits=account.currency_digits,
         )
     except StepImpossible as impossible:

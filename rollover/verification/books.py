@@ -139,7 +139,7 @@ def _compare_intervals(account: PammAccount, replay: Replay, findings: Findings)
             row.pk,
             (
                 ("number", interval.number, row.number),
-                ("starts_at", interval.opening.priced_at, row.starts_at),
+                ("starts_at", interval.starts_at, row.starts_at),
                 ("opening", interval.opening.pk, row.opening_id),
                 ("ends_at", interval.ends_at, row.ends_at),
                 ("ends_after_sequence", interval.ends_after_sequence, row.ends_after_sequence),

@@ -13,6 +13,7 @@ from fees.calc.intervals import (
     IntervalUnit,
     TradingInterval,
     advance,
+    begins_at,
     end_number,
     ends_at,
     next_end,
@@ -120,6 +121,30 @@ def test_calendar_ends_are_local_midnights_mondays_firsts_and_quarters(
 def test_calendar_starting_exactly_at_an_end_lasts_to_the_next() -> None:
     first = utc("2027-05-31T22:00")  # midnight of 1 June in Berlin
     assert ends_at(TradingInterval("months", 1), first, BERLIN) == utc("2027-06-30T22:00")
+
+
+def test_calendar_interval_began_at_the_grids_own_start_before_the_first_joins() -> None:
+    month, quarter = TradingInterval("months", 1), TradingInterval("months", 3)
+    late = utc("2026-06-30T09:00")
+    assert begins_at(month, late, BERLIN) == utc("2026-05-31T22:00")
+    assert begins_at(quarter, late, BERLIN) == utc("2026-03-31T22:00")
+    assert begins_at(TradingInterval("weeks", 1), late, BERLIN) == utc("2026-06-28T22:00")
+
+
+@pytest.mark.parametrize("interval", [TradingInterval("months", 1, "own"), TradingInterval("rollovers", 5)])
+def test_interval_of_ones_own_begins_at_the_joining(interval: TradingInterval) -> None:
+    assert begins_at(interval, utc("2026-06-30T09:00"), BERLIN) == utc("2026-06-30T09:00")
+
+
+@given(dated, moments, st.sampled_from(ZONES))
+def test_interval_begins_before_it_ends_and_lasts_from_end_to_end(
+    interval: TradingInterval, moment: datetime, zone: ZoneInfo
+) -> None:
+    began, ends = begins_at(interval, moment, zone), ends_at(interval, moment, zone)
+    assert ends is not None
+    assert began <= moment < ends
+    if interval.anchor == "calendar":
+        assert ends_at(interval, began, zone) == ends
 
 
 def test_calendar_midnight_left_out_by_the_clock_change_is_the_hour_after() -> None:

@@ -1,6 +1,7 @@
 """Every rule of pool accounting, on a real trading server. Named after the rule."""
 
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -376,3 +377,23 @@ def test_ledger_says_what_every_personal_account_gave_and_got(
     moved = balance(LedgerAccount.Kind.PERSONAL_CASH, bob.public_id, "USD")
     assert moved == Decimal("-750.00") == desk.balance(bob.login) - Decimal("10000.00")
     assert balance(LedgerAccount.Kind.CLIENT_CLAIM, bob.public_id, "USD") == Decimal("750.00")
+
+
+def test_first_to_join_a_calendar_interval_pays_the_subscription_for_its_rest_only(
+    desk: Desk, alice: PersonalAccount, bob: PersonalAccount
+) -> None:
+    monthly = terms(
+        (None, "0.20"),
+        interval_unit="months",
+        interval_anchor="calendar",
+        subscription_amount=Decimal("31.00"),
+    )
+    account, investment = running(desk, alice, bob, monthly)
+    interval, joined_at = investment.interval, investment.joined_at
+    assert interval is not None
+    assert interval.ends_at is not None
+    assert joined_at is not None
+    assert interval.starts_at.astimezone(ZoneInfo(desk.broker.time_zone)).day == 1
+    passed = (joined_at - interval.starts_at) / (interval.ends_at - interval.starts_at)
+    assert float(investment.subscription_checkpoint) == pytest.approx(passed)
+    assert_books_agree(desk, account)
