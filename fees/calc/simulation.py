@@ -284,8 +284,12 @@ class _Simulation:
         self.price = Price(price, Decimal(1)) if price else Price.INITIAL
         self.pool_units = units_for_deposit(self.equity, self.price)
 
-    def _situation(self, index: int, at: datetime, passed: Fraction) -> Situation:
-        """The investment at the present price. `passed`: how much of the trading interval is over."""
+    def _situation(
+        self, index: int, at: datetime, passed: Fraction, *, leaves_later: bool = False
+    ) -> Situation:
+        """The investment at the present price. `passed`: how much of the trading interval is over;
+        `leaves_later`: after the step, so within the interval that may have begun at it.
+        """
         terms, basis = self.terms, self.terms.schedule.basis
         return Situation(
             value=value_of_units(self.units, self.price, self.digits),
@@ -298,13 +302,13 @@ class _Simulation:
             value_days=self._accrued_value_days() if terms.management_rate else Fraction(0),
             lots=self._accrued_lots() if terms.volume_amount_per_lot else Fraction(0),
             interval_part=unpaid_part(passed, self.subscription_paid),
-            early_exit_rate=terms.early_exit_rate if self._is_early(at) else ZERO,
+            early_exit_rate=terms.early_exit_rate if self._is_early(at, leaves_later) else ZERO,
         )
 
-    def _is_early(self, at: datetime) -> bool:
+    def _is_early(self, at: datetime, leaves_later: bool) -> bool:
         """Whether who leaves now leaves before the lock-in, or the trading interval, has ended."""
         if self.terms.early_exit_until_interval_end:
-            return self.interval_ended_at != at
+            return leaves_later or self.interval_ended_at != at
         return self.lock_in_ends_at is None or at < self.lock_in_ends_at
 
     def _accrued_value_days(self) -> Fraction:
@@ -415,7 +419,7 @@ class _Simulation:
         paid_out: Decimal,
     ) -> Outcome:
         if self.is_invested:
-            situation = self._situation(index, at, passed)
+            situation = self._situation(index, at, passed, leaves_later=True)
             value, closed = situation.value, crystallisation.closing(self.terms, self.state, situation)
         else:
             value, closed = ZERO, Closed(ZERO, ())
