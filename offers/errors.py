@@ -256,7 +256,12 @@ class JoinLinkUsed(JoinLinkExpired):
 
 class SimulationTooLong(Refusal):
     code = "simulation_too_long"
-    message = _("So short a trading interval can be simulated for {most} months at most.")
+    message = _("With so short a trading interval, at most this many months: {most}.")
+
+
+class IntervalTooShortToSimulate(Refusal):
+    code = "interval_too_short_to_simulate"
+    message = _("The trading interval is too short for a simulation of months.")
 
 
 class SimulatedMonthImpossible(Refusal):

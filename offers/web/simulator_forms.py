@@ -126,13 +126,15 @@ class ScenarioForm(forms.Form):
         amount = (terms.minimum_first if terms else ZERO) or EXAMPLE_CAPITAL
         lots = half_even(amount.scaleb(account.currency_digits) / MINOR_UNITS_OF_A_LOT, 2)
         lock_in = terms.lock_in_days if terms and not terms.early_exit_rate else 0
+        counts_rollovers = terms is not None and terms.interval_unit == Terms.IntervalUnit.ROLLOVERS
+        months = 1 if counts_rollovers else MONTHS_AT_FIRST
         return {
             "amount": format(amount.normalize(), "f"),
-            "months": str(MONTHS_AT_FIRST),
+            "months": str(months),
             "path": Path.STEADY.value,
             "rate": RATE_AT_FIRST,
             "lots": format(min(max(lots, FEWEST_LOTS_AT_FIRST), MOST_LOTS_AT_FIRST).normalize(), "f"),
-            "ending": cls.STAY if lock_in >= MONTHS_AT_FIRST * 30 else cls.CLOSE,
+            "ending": cls.STAY if lock_in >= months * 28 else cls.CLOSE,
         }
 
     @classmethod

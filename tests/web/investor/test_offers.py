@@ -1,6 +1,7 @@
 """The leaderboard and one offer, as a visitor and as an investor see them."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -127,6 +128,10 @@ def test_offer_page_names_every_fee_and_its_examples_charge_them(
         assert words in page, words
     assert "Fee without profit" not in page
     assert "and more" in text_of(visitor.get("/"))
+    until_interval_end = replace(every, lock_in_days=0, early_exit_until=Terms.EarlyExitUntil.INTERVAL)
+    revise_terms(offer=world.pool.offer, terms=until_interval_end, by=world.alice)
+    page = text_of(visitor.get(f"/offers/{world.pool.offer.public_id}/"))
+    assert "Early exit fee 1.5 % before the interval ends" in page
 
 
 def test_examples_follow_the_tiers_of_the_worked_example(world: AliceBobCharlie) -> None:
@@ -205,6 +210,7 @@ def test_pages_carry_no_inline_script_or_style_and_a_strict_policy(
     for url in (
         "/",
         f"/offers/{world.pool.offer.public_id}/",
+        f"/offers/{world.pool.offer.public_id}/simulator/",
         "/portfolio/",
         f"/investments/{investment}/",
         "/requests/",

@@ -10,6 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from offers.models import JoinLink, Offer, Terms
+from rollover.models import Schedule
 from tests.web.investor.conftest import Visit
 from tests.web.investor.reading import text_of
 from tests.worlds import FLAT_TWENTY, AliceBobCharlie
@@ -137,9 +138,19 @@ def test_money_that_is_locked_in_cannot_leave(world: AliceBobCharlie, visitor: C
 
 def test_too_many_short_intervals_are_refused_at_the_months(world: AliceBobCharlie, visitor: Client) -> None:
     _terms(world, interval_unit="days", interval_count=1)
-    assert _see(visitor, world, months="24").status_code == 200
+    most = _see(visitor, world, months="24")
+    assert most.status_code == 200
+    assert "13 more fees of this month came about the same way" in text_of(most)
     refused = text_of(_see(visitor, world, months="25"))
-    assert "can be simulated for 24 months at most" in refused
+    assert "at most this many months: 24" in refused
+    Schedule.objects.create(every_minutes=5, next_at=NEW_YEAR)
+    Terms.objects.create(
+        offer=world.pool.offer, version=3, performance_schedule=FLAT_TWENTY, minimum_first=100,
+        minimum_further=50, minimum_remaining=50, interval_unit="rollovers",
+    )  # fmt: skip
+    assert "too short for a simulation of months" in text_of(_see(visitor, world))
+    Schedule.objects.update(every_minutes=60)
+    assert "1 Feb 2026 leaving" in text_of(_see(visitor, world))
 
 
 def test_volume_fee_asks_how_much_is_traded(world: AliceBobCharlie, visitor: Client) -> None:
