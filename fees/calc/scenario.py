@@ -14,7 +14,6 @@ from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
-from functools import partial
 from itertools import pairwise
 
 from allocation.calc.accumulators import time_passed
@@ -214,20 +213,29 @@ def course(
     *,
     starts_at: datetime,
     month_ends: Sequence[datetime],
-    interval_ends: Iterable[datetime],
+    interval_ends: Sequence[datetime],
     lock_in_ends_at: datetime,
     interval_began_at: datetime | None = None,
     digits: int,
 ) -> Course:
-    """Play the scenario under the terms, alone in the pool. `interval_began_at` as for `simulate`.
+    """Play the scenario under the terms, alone in the pool. `interval_began_at` as for `simulate`;
+    `interval_ends` rise, up to the first after the last month.
 
     Withdrawals that take everything end it there. Raises `StepImpossible` for any other step that cannot be
     carried out.
     """
+
+    def play(steps: Sequence[Step]) -> list[Outcome]:
+        return simulate(
+            terms,
+            steps,
+            digits=digits,
+            lock_in_ends_at=lock_in_ends_at,
+            interval_began_at=interval_began_at,
+            interval_ends_at=next((end for end in interval_ends if end > steps[-1].at), None),
+        )
+
     steps = scenario.steps(starts_at, month_ends, interval_ends)
-    play = partial(
-        simulate, terms, digits=digits, lock_in_ends_at=lock_in_ends_at, interval_began_at=interval_began_at
-    )
     closed_early = False
     try:
         outcomes = play(steps)

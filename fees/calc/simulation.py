@@ -125,6 +125,7 @@ def simulate(
     agents: int | None = None,
     lock_in_ends_at: datetime | None = None,
     interval_began_at: datetime | None = None,
+    interval_ends_at: datetime | None = None,
 ) -> list[Outcome]:
     """One outcome for each step. Raises `StepImpossible` for the first step that cannot be carried out.
 
@@ -132,14 +133,15 @@ def simulate(
     step begins, in units at its `price` if it says one, else at 1. `agents`: how many introduced the
     investor, as many as the terms have levels unless said. `lock_in_ends_at`: until when the early exit fee
     is due; None: at every step. Where it is due until the interval ends, every step but those that end one.
-    `interval_began_at`: when the trading interval began that the first step is in, if before it.
+    `interval_began_at`: when the trading interval began that the first step is in, if before it;
+    `interval_ends_at`: when the one ends that the last step is in, if after it.
     """
     for index, (before, step) in enumerate(pairwise(steps), start=1):
         if step.at <= before.at:
             raise StepImpossible("time_not_rising", index, "at")
     levels = len(terms.shares.agent_rates) if agents is None else agents
     simulation = _Simulation(terms, digits, pool_equity, terms.shares.among(levels), lock_in_ends_at)
-    intervals = _intervals(steps, interval_began_at)
+    intervals = _intervals(steps, interval_began_at, interval_ends_at)
     return [
         simulation.after(index, step, interval)
         for index, (step, interval) in enumerate(zip(steps, intervals, strict=True))
@@ -155,7 +157,9 @@ class _TradingInterval:
         return Fraction(0) if at <= self.starts_at else time_passed(self.starts_at, at, self.ends_at)
 
 
-def _intervals(steps: Sequence[Step], began_at: datetime | None) -> list[_TradingInterval]:
+def _intervals(
+    steps: Sequence[Step], began_at: datetime | None, ends_at: datetime | None
+) -> list[_TradingInterval]:
     """The interval that is under way when each step begins."""
     found: list[_TradingInterval] = []
     if steps:
@@ -164,7 +168,8 @@ def _intervals(steps: Sequence[Step], began_at: datetime | None) -> list[_Tradin
         if not ends or ends[-1] != len(steps) - 1:
             ends.append(len(steps) - 1)
         for end in ends:
-            interval = _TradingInterval(starts_at, steps[end].at)
+            last = steps[end]
+            interval = _TradingInterval(starts_at, last.at if last.interval_end else ends_at or last.at)
             found += [interval] * (end + 1 - len(found))
             starts_at = steps[end].at
     return found

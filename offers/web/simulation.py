@@ -68,18 +68,18 @@ class Calendar:
         return end or self.starts_at + self.between_rollovers * interval.count * number
 
     def interval_ends(self, interval: TradingInterval, until: Sequence[datetime]) -> list[datetime]:
-        """Every end until the last of the months in `until`.
+        """Every end until the last of the months in `until`, and the next one.
 
         Raises `SimulationTooLong`, `IntervalTooShortToSimulate`.
         """
-        ends: list[datetime] = []
-        while (end := self.interval_end(interval, len(ends) + 1)) <= until[-1]:
-            ends.append(end)
+        ends = [self.interval_end(interval, 1)]
+        while ends[-1] <= until[-1]:
             if len(ends) > MOST_INTERVALS:
-                most = sum(month <= end for month in until)
+                most = sum(month <= ends[-1] for month in until)
                 if not most:
                     raise IntervalTooShortToSimulate(field="months")
                 raise SimulationTooLong(field="months", most=most)
+            ends.append(self.interval_end(interval, len(ends) + 1))
         return ends
 
 

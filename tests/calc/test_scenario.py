@@ -105,6 +105,15 @@ def test_who_stays_has_what_leaving_would_charge_counted() -> None:
     assert [came.left, came.all_fees, came.parts.manager] == [Decimal("1080.00"), Decimal("20.00"), 0]
 
 
+def test_who_leaves_within_an_interval_pays_the_subscription_for_what_has_passed() -> None:
+    # 59 days from New Year to 1 March, of which 31 have passed on 1 February.
+    terms = replace(TWENTY, subscription_amount=Decimal(59))
+    came = played(terms, scenario("0"), interval_ends=[datetime(2026, 3, 1, tzinfo=UTC)])
+    assert came.fees == {FeeKind.SUBSCRIPTION: Decimal("31.00")}
+    two_months = played(terms, scenario("0", "0", monthly_flow=Decimal(-2000)), interval_ends=[ENDS[1]])
+    assert (two_months.closed_early, two_months.all_fees) == (True, Decimal("31.00"))
+
+
 def test_flows_come_after_each_month_but_the_last() -> None:
     came = played(TWENTY, scenario("0", "0", "0", monthly_flow=Decimal(100)))
     assert [month.paid_in for month in came.months] == [1000, 100, 100, 0]
