@@ -16,7 +16,7 @@ from allocation.calc.price import Price, time_weighted_return
 from allocation.calc.units import value as value_of_units
 from allocation.models import Investment
 from fees.calc.crystallisation import FeeState, Situation
-from fees.calc.intervals import TradingInterval, advance, ends_at
+from fees.calc.intervals import TradingInterval, advance, begins_at, ends_at
 from fees.calc.kinds import FeeKind
 from fees.calc.performance import net_worth_basis, share_of_balance
 from fees.calc.schedule import Basis
@@ -34,12 +34,17 @@ NO_STATE = FeeState()
 
 @dataclass
 class RunningInterval:
-    """A trading interval as the terms and the price points make it."""
+    """A trading interval as the terms and the price points make it.
+
+    `opening` is the rollover it began at; `starts_at` is earlier for the first one of a calendar, which began
+    before anybody was in it.
+    """
 
     terms: Terms
     rule: TradingInterval
     anchor_at: datetime
     opening: Point
+    starts_at: datetime
     ends_at: datetime | None
     ends_after_sequence: int | None
     number: int = 1
@@ -48,7 +53,8 @@ class RunningInterval:
     def begin(cls, terms: Terms, point: Point, zone: tzinfo) -> "RunningInterval":
         rule = TradingInterval(terms.interval_unit, terms.interval_count, terms.interval_anchor)  # type: ignore[arg-type]
         counted = point.flow_sequence + rule.count if rule.unit == "rollovers" else None
-        return cls(terms, rule, point.priced_at, point, ends_at(rule, point.priced_at, zone), counted)
+        at = point.priced_at
+        return cls(terms, rule, at, point, begins_at(rule, at, zone), ends_at(rule, at, zone), counted)
 
     def is_over(self, point: Point) -> bool:
         if self.ends_at is not None:
@@ -57,7 +63,7 @@ class RunningInterval:
 
     def begin_next(self, point: Point, zone: tzinfo) -> None:
         self.number += 1
-        self.opening = point
+        self.opening, self.starts_at = point, point.priced_at
         if self.rule.unit == "rollovers":
             self.ends_after_sequence = point.flow_sequence + self.rule.count
         else:
@@ -66,7 +72,7 @@ class RunningInterval:
     def passed(self, point: Point) -> Fraction:
         """How much of it has passed at `point`, from 0 to 1."""
         if self.ends_at is not None:
-            return time_passed(self.opening.priced_at, point.priced_at, self.ends_at)
+            return time_passed(self.starts_at, point.priced_at, self.ends_at)
         rollovers = point.flow_sequence - self.opening.flow_sequence
         return min(max(Fraction(rollovers, self.rule.count), Fraction(0)), Fraction(1))
 
