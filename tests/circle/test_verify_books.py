@@ -63,7 +63,9 @@ LASTING = terms(
 )  # fmt: skip
 FLOWS = [kind for kind in UnitEntry.Kind if kind != UnitEntry.Kind.WIPE_OUT]
 FLAT = '{"basis": "flat", "mode": "whole", "tiers": [{"from": null, "rate": "%s"}]}'
-MONTHLY = terms((None, "0.20"), interval_unit="months", interval_anchor="calendar")
+MONTHLY = terms(
+    (None, "0.20"), interval_unit="months", interval_anchor="calendar", subscription_amount=Decimal("9.00")
+)
 
 
 def parties(desk: Desk, manager: User, *clients: PersonalAccount) -> User:
