@@ -11,7 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import PammAccount
 from brokers.errors import Refusal
 from investing.amounts import require_amount
-from investing.errors import AmountTooPrecise
+from investing.errors import AmountBelowMinimum, AmountTooPrecise
+from offers.models import Terms
 
 _GROUPED = re.compile(r"\d{1,3}(?:[,\u00a0\u202f' ]\d{3})+(?:\.\d+)?")
 
@@ -61,7 +62,26 @@ class AmountForm(forms.Form):
 
 
 class DepositForm(AmountForm):
-    """More money into an investment."""
+    """More money into an investment. `terms`: None for own capital."""
+
+    def __init__(
+        self, data: Mapping[str, Any] | None = None, *, account: PammAccount, terms: Terms | None
+    ) -> None:
+        super().__init__(data, account=account)
+        self._terms = terms
+
+    def clean_amount(self) -> Decimal:
+        amount, terms, account = super().clean_amount(), self._terms, self._account
+        if terms is None:
+            return amount
+        try:
+            step, digits = terms.amount_step, account.currency_digits
+            require_amount(amount, currency=account.currency, digits=digits, step=step)
+            if amount < terms.minimum_further:
+                raise AmountBelowMinimum(minimum=terms.minimum_further, currency=account.currency)
+        except Refusal as refusal:
+            raise forms.ValidationError(str(refusal), refusal.code) from None
+        return amount
 
 
 class WithdrawalForm(AmountForm):

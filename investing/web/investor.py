@@ -32,11 +32,13 @@ from investing.queries import (
     withdrawal_terms,
 )
 from investing.services import cancel_request, request_close, request_further_deposit, request_withdrawal
+from investing.web.deposits import deposit_costs, joined_tier, joining_anew
 from investing.web.forms import DepositForm, WithdrawalForm, add_refusal
 from investing.web.free_money import free_money_if_known
 from investing.web.schedule import next_rollover_at
 from investing.web.withdrawable import withdrawable
 from money.exact import exact_sum
+from offers.web.examples import entry_fee_in_short
 
 PAGE_SIZE = 25
 CANCELLABLE = (Request.State.PENDING, Request.State.CONFIRMED)
@@ -117,24 +119,27 @@ def cancel_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def deposit_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
-    """Add money: amount, a look at it, done."""
+    """Add money: amount, the fee it costs and the tier it joins, confirmation."""
     investment = get_investment_for(_person(request), public_id)
+    typed = {"account": investment.account, "terms": investment.terms}
     if request.method != "POST":
-        return _deposit_form(request, investment, DepositForm(account=investment.account))
-    form = DepositForm(request.POST, account=investment.account)
-    if form.is_valid():
-        try:
-            made = request_further_deposit(
-                investment=investment,
-                amount=form.cleaned_data["amount"],
-                by=_person(request),
-                idempotency_key=_key(request),
-            )
-        except Refusal as refusal:
-            _show(form, refusal)
-        else:
-            return _sent(made)
-    return _deposit_form(request, investment, form)
+        return _deposit_form(request, investment, DepositForm(**typed))
+    form = DepositForm(request.POST, **typed)
+    if not form.is_valid():
+        return _deposit_form(request, investment, form)
+    if request.POST.get("step") != "confirm":
+        return _deposit_review(request, investment, form)
+    try:
+        made = request_further_deposit(
+            investment=investment,
+            amount=form.cleaned_data["amount"],
+            by=_person(request),
+            idempotency_key=_key(request),
+        )
+    except Refusal as refusal:
+        _show(form, refusal)
+        return _deposit_form(request, investment, form)
+    return _sent(made)
 
 
 @login_required
@@ -239,13 +244,34 @@ def _own_request(request: HttpRequest, public_id: uuid.UUID) -> Request:
 
 def _deposit_form(request: HttpRequest, investment: Investment, form: forms.Form) -> HttpResponse:
     terms = investment.terms
-    context = _investment_context(investment) | {
+    context = _deposit_context(request, investment) | {
         "form": form,
-        "key": _key(request),
         "terms": terms,
+        "entry_fee": entry_fee_in_short(terms) if terms is not None else None,
         "free_money": free_money_if_known([investment.personal_account]).get(investment.personal_account_id),
     }
     return render(request, "investing/deposit.html", context, status=422 if form.errors else 200)
+
+
+def _deposit_review(request: HttpRequest, investment: Investment, form: forms.Form) -> HttpResponse:
+    """What the amount pays, what is invested of it, and which tier that joins."""
+    context = _deposit_context(request, investment)
+    context["costs"] = deposit_costs(form.cleaned_data["amount"], context["basis"])
+    return render(request, "investing/deposit_review.html", context)
+
+
+def _deposit_context(request: HttpRequest, investment: Investment) -> dict[str, Any]:
+    basis = fee_basis(investment, last_moment(investment.account))
+    tier = joined_tier(investment, basis)
+    anew = None
+    if tier is not None and tier.by_yield and investment.terms is not None:
+        anew = joining_anew(_person(request), investment.terms.offer)
+    return _investment_context(investment) | {
+        "key": _key(request),
+        "basis": basis,
+        "tier": tier,
+        "anew": anew,
+    }
 
 
 def _withdrawal_form(request: HttpRequest, investment: Investment, form: forms.Form) -> HttpResponse:

@@ -65,15 +65,12 @@ class FeeInShort:
 def other_fees(terms: Terms) -> list[FeeInShort]:
     """Every fee that is charged besides the one on profit."""
     account = terms.offer.account
-    entry_rates = [tier.rate for tier in entry_fee_of(terms).tiers]
     fees = []
     if terms.management_rate:
         price = _("{rate} per year").format(rate=percent_in_words(terms.management_rate))
         fees.append(FeeInShort(_("Management fee"), price))
-    if any(entry_rates):
-        lowest, highest = percent_in_words(min(entry_rates)), percent_in_words(max(entry_rates))
-        price = lowest if lowest == highest else f"{lowest} – {highest}"
-        fees.append(FeeInShort(_("Entry fee"), _("{rate} of each deposit").format(rate=price)))
+    if (entry := entry_fee_in_short(terms)) is not None:
+        fees.append(entry)
     if terms.subscription_amount:
         price = _("{amount} per interval").format(amount=amount_in_words(terms.subscription_amount, account))
         fees.append(FeeInShort(_("Subscription fee"), price))
@@ -90,6 +87,16 @@ def other_fees(terms: Terms) -> list[FeeInShort]:
         price = price.format(rate=percent_in_words(terms.early_exit_rate), days=terms.lock_in_days)
         fees.append(FeeInShort(_("Early exit fee"), price))
     return fees
+
+
+def entry_fee_in_short(terms: Terms) -> FeeInShort | None:
+    """The entry fee as one line; None where there is none."""
+    rates = [tier.rate for tier in entry_fee_of(terms).tiers]
+    if not any(rates):
+        return None
+    lowest, highest = percent_in_words(min(rates)), percent_in_words(max(rates))
+    price = lowest if lowest == highest else f"{lowest} – {highest}"
+    return FeeInShort(_("Entry fee"), _("{rate} of each deposit").format(rate=price))
 
 
 def fee_in_short(terms: Terms) -> tuple[Decimal, Decimal]:
