@@ -26,7 +26,7 @@ from offers.models import Offer
 from offers.services import TermsDraft, revise_terms
 from rollover.models import Rollover
 from tests.circle.books import assert_books_agree
-from tests.circle.world import Calendar, Desk, terms
+from tests.circle.world import Calendar, Desk, share_as_standard, terms
 from tests.worlds import person
 
 QUARTER = 91
@@ -52,9 +52,7 @@ class Pool:
     account: PammAccount
 
     def offer(self, draft: TermsDraft, name: str = "Offer") -> Offer:
-        self.desk.broker.fee_share_rate = draft.broker_share_rate
-        self.desk.broker.agent_share_rates = [str(rate) for rate in draft.agent_share_rates]
-        self.desk.broker.save()
+        share_as_standard(self.desk, draft)
         return self.desk.offer(self.account, draft, name=name)
 
     def client(self, name: str) -> PersonalAccount:

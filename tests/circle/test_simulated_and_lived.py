@@ -5,7 +5,7 @@ asked afterwards with the same prices, lots, flows and times, says the same of e
 import json
 import random
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -29,16 +29,12 @@ from investing.services import confirm_request
 from offers.queries import fee_terms_of
 from offers.services import TermsDraft
 from rollover.models import Rollover
-from tests.circle.world import Calendar, Desk, terms
+from tests.circle.world import SHARES, Calendar, Desk, cents, random_terms, share_as_standard, terms
 from tests.fees.simulations import ADDRESS
 from tests.worlds import person, signed_in
 
 WEEK = 7
 OWN_CAPITAL = Decimal("3000.00")
-SHARES: dict[str, Any] = {
-    "broker_share_rate": Decimal("0.20"),
-    "agent_share_rates": (Decimal("0.10"), Decimal("0.05")),
-}
 EVERYTHING = terms(
     (None, "0"), ("0.02", "0.20"), ("0.10", "0.35"), basis="yield", mode="marginal",
     entry_tiers=(Tier(None, Decimal("0.02")), Tier(Decimal(2000), Decimal("0.01"))),
@@ -134,10 +130,7 @@ class Life:
         lower = make_agent(user=desk.client("lower", "0").user, parent=upper, by=None)
         introduce_client(personal_account=bob, agent=lower, by=None)
         account = desk.pamm_account(alice, str(OWN_CAPITAL))
-        # Shares other than the broker's standard are an administrator's to set.
-        desk.broker.fee_share_rate = draft.broker_share_rate
-        desk.broker.agent_share_rates = [str(rate) for rate in draft.agent_share_rates]
-        desk.broker.save()
+        share_as_standard(desk, draft)
         offer = desk.offer(account, draft)
         bob = PersonalAccount.objects.get(pk=bob.pk)
         life = cls(desk, calendar, account, desk.invest(bob, offer, amount))
@@ -241,30 +234,48 @@ class Life:
         assert investment.terms is not None
         return self.steps[0].at + timedelta(days=investment.terms.lock_in_days)
 
+    @property
+    def interval_ends_at(self) -> datetime:
+        """When the trading interval ends that is under way after the last step."""
+        interval = self.present().interval
+        assert interval is not None
+        ends_at: datetime | None = interval.ends_at
+        if ends_at is not None:
+            return ends_at
+        rollovers = (interval.ends_after_sequence or 0) - interval.opening.flow_sequence
+        starts_at: datetime = interval.starts_at
+        return starts_at + timedelta(days=WEEK * rollovers)
+
 
 def _interval_number(investment: Investment) -> int:
     return 0 if investment.interval is None else investment.interval.number
 
 
 def assert_simulated_as_lived(life: Life) -> None:
-    """Every step of the investment, by the calculation and through the endpoint."""
-    outcomes = simulate(
-        life.fee_terms,
-        life.steps,
-        digits=2,
-        pool_equity=OWN_CAPITAL,
-        lock_in_ends_at=life.lock_in_ends_at,
-    )
+    """Every step, by the calculation; and the endpoint says what the calculation does.
+
+    For the endpoint a trading interval ends with its last step at the latest: only who leaves at the end of
+    one has lived as it says.
+    """
+
+    def simulated(interval_ends_at: datetime | None) -> list[Told]:
+        outcomes = simulate(
+            life.fee_terms,
+            life.steps,
+            digits=2,
+            pool_equity=OWN_CAPITAL,
+            lock_in_ends_at=life.lock_in_ends_at,
+            interval_ends_at=interval_ends_at,
+        )
+        return [Told.by_simulation(outcome) for outcome in outcomes]
+
+    for step, lived, told in zip(life.steps, life.lived, simulated(life.interval_ends_at), strict=True):
+        for name in Told.__slots__:
+            if name != "time_weighted_return" or lived.time_weighted_return is not None:
+                assert getattr(told, name) == getattr(lived, name), (name, step)
     answer = signed_in(life.present().owner).post(ADDRESS, body_of(life), content_type="application/json")
     assert answer.status_code == 200, answer.content
-    simulated = [Told.by_simulation(outcome) for outcome in outcomes]
-    answered = [Told.by_answer(step) for step in answer.json()["steps"]]
-    for step, lived, *told in zip(life.steps, life.lived, simulated, answered, strict=True):
-        for other in told:
-            for name in Told.__slots__:
-                if name == "time_weighted_return" and lived.time_weighted_return is None:
-                    continue
-                assert getattr(other, name) == getattr(lived, name), (name, step)
+    assert [Told.by_answer(step) for step in answer.json()["steps"]] == simulated(None)
 
 
 def body_of(life: Life) -> dict[str, Any]:
@@ -306,6 +317,7 @@ def body_of(life: Life) -> dict[str, Any]:
             "subscription_amount": format(fees.subscription_amount, ".2f"),
             "volume_amount_per_lot": format(fees.volume_amount_per_lot, ".2f"),
             "early_exit_rate": format(fees.early_exit_rate, "f"),
+            "early_exit_until": "interval" if fees.early_exit_until_interval_end else "lock_in",
             "shares": {
                 "broker_rate": format(fees.shares.broker_rate, "f"),
                 "agents": [format(rate, "f") for rate in fees.shares.agent_rates],
@@ -358,22 +370,15 @@ def test_life_in_debt_is_as_simulated(calendar: Calendar, desk: Desk) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_life_is_as_simulated(calendar: Calendar, desk: Desk, seed: int) -> None:
     chance = random.Random(seed)
-    draft = random_terms(chance)
+    draft = random_terms(chance, day=WEEK)
     life = Life.begin(calendar, desk, draft, str(cents(chance, 500, 6000)))
     for _ in range(chance.randrange(8, 14)):
         live_a_week(life, chance)
         if life.is_over:
             break
     while not life.is_over:
-        # Who leaves within an interval is simulated as leaving at its end: a simulation does not go on.
-        life.week(str(cents(chance, -100, 100)), close=ends_in_a_week(life, draft))
+        life.week(str(cents(chance, -100, 100)), close=True)
     assert_simulated_as_lived(life)
-
-
-def ends_in_a_week(life: Life, draft: TermsDraft) -> bool:
-    """Whether the trading interval does."""
-    rollovers = draft.interval_count if draft.interval_unit == "rollovers" else draft.interval_count // WEEK
-    return len(life.steps) % rollovers == 0
 
 
 def live_a_week(life: Life, chance: random.Random) -> None:
@@ -390,39 +395,3 @@ def live_a_week(life: Life, chance: random.Random) -> None:
     except Refusal:
         # Too much, or too early: the week goes by without the flow.
         life.roll_over()
-
-
-def random_terms(chance: random.Random) -> TermsDraft:
-    def perhaps(amount: Callable[[], Decimal]) -> Decimal:
-        return amount() if chance.random() < 0.7 else Decimal(0)
-
-    flat = ((None, "0.30"),)
-    by_yield = ((None, "0"), ("0.015", "0.20"), ("0.06", "0.50"))
-    by_worth = ((None, "0.50"), ("2000", "0.40"), ("4000", "0.15"))
-    basis = chance.choice(("flat", "yield", "net_worth"))
-    weeks = chance.randrange(1, 5)
-    unit, count = chance.choice((("rollovers", weeks), ("days", WEEK * weeks)))
-    early_exit = perhaps(lambda: Decimal(chance.randrange(1, 300)) / 10000)
-    return terms(
-        *{"flat": flat, "yield": by_yield, "net_worth": by_worth}[basis],
-        basis=basis,
-        mode=chance.choice(("whole", "marginal")),
-        profit_basis=chance.choice(("equity", "lower")),
-        on_withdrawal=chance.choice(("proportional", "whole")) if basis == "flat" else "proportional",
-        management_rate=perhaps(lambda: Decimal(chance.randrange(1, 500)) / 10000),
-        entry_tiers=(Tier(None, Decimal("0.0175")), Tier(Decimal(1000), Decimal("0.005")))
-        if chance.random() < 0.7
-        else (),
-        subscription_amount=perhaps(lambda: cents(chance, 1, 30)),
-        volume_amount_per_lot=perhaps(lambda: cents(chance, 1, 9)),
-        interval_unit=unit,
-        interval_count=count,
-        lock_in_days=chance.randrange(20, 90) if early_exit else 0,
-        early_exit_rate=early_exit,
-        **SHARES,
-    )
-
-
-def cents(chance: random.Random, least: int, most: int) -> Decimal:
-    """An amount between two whole ones, never 0."""
-    return Decimal(chance.randrange(least * 100, most * 100) or 1) / 100

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from random import Random
+from typing import Any
 
 import time_machine
 from django.utils import timezone
@@ -20,7 +22,7 @@ from brokers.models import Broker
 from fees.calc.schedule import Basis, Mode, Schedule, Tier
 from investing import services as investing
 from investing.models import Request
-from offers.models import Offer
+from offers.models import Offer, Terms
 from offers.services import TermsDraft, create_offer, open_offer
 from rollover.models import Rollover
 from rollover.services import order_rollover, roll_over
@@ -34,6 +36,17 @@ from transfers.models import Leg
 INDEX = "US500"
 """One lot of it earns one unit of its price: a move of 0.01 is one cent."""
 INDEX_PRICE = Decimal("5000.00")
+SHARES: dict[str, Any] = {
+    "broker_share_rate": Decimal("0.20"),
+    "agent_share_rates": (Decimal("0.10"), Decimal("0.05")),
+}
+"""Of terms that leave something to everybody."""
+RANDOM_TIERS: dict[str, tuple[tuple[str | None, str], ...]] = {
+    "flat": ((None, "0.30"),),
+    "yield": ((None, "0"), ("0.015", "0.20"), ("0.06", "0.50")),
+    "net_worth": ((None, "0.50"), ("400", "0.40"), ("2500", "0.15")),
+}
+RANDOM_ENTRY_TIERS = (Tier(None, Decimal("0.0175")), Tier(Decimal(500), Decimal("0.005")))
 
 
 FIRST_DAY = date(2026, 1, 5)
@@ -295,6 +308,48 @@ def terms(
         "minimum_remaining": Decimal("10"),
     }
     return TermsDraft(**{**values, **fields})  # type: ignore[arg-type]
+
+
+def random_terms(chance: Random, *, day: int = 1) -> TermsDraft:
+    """Terms with some of all kinds of fees; intervals in days last a multiple of `day`."""
+
+    def perhaps(least: int, most: int) -> Decimal:
+        """Hundredths, or nothing."""
+        return Decimal(chance.randrange(least, most)) / 100 if chance.random() < 0.7 else Decimal(0)
+
+    basis = chance.choice(("flat", "yield", "net_worth"))
+    unit, count = chance.choice((("rollovers", 1), ("rollovers", 1), ("days", day)))
+    early_exit, until = perhaps(1, 400) / 100, chance.choice(list(Terms.EarlyExitUntil))
+    locks = early_exit and until == Terms.EarlyExitUntil.LOCK_IN
+    return terms(
+        *RANDOM_TIERS[basis],
+        basis=basis,
+        mode=chance.choice(("whole", "marginal")),
+        profit_basis=chance.choice(("equity", "lower")),
+        on_withdrawal=chance.choice(("proportional", "whole")) if basis == "flat" else "proportional",
+        management_rate=perhaps(1, 500) / 100,
+        entry_tiers=chance.choice(((), RANDOM_ENTRY_TIERS)),
+        subscription_amount=perhaps(1, 3000),
+        volume_amount_per_lot=perhaps(1, 900),
+        interval_unit=unit,
+        interval_count=count * chance.randrange(1, 5),
+        lock_in_days=chance.randrange(20, 90) if locks else 0,
+        early_exit_rate=early_exit,
+        early_exit_until=until,
+        **SHARES,
+    )
+
+
+def cents(chance: Random, least: int, most: int) -> Decimal:
+    """An amount between two whole ones, never 0."""
+    return Decimal(chance.randrange(least * 100, most * 100) or 1) / 100
+
+
+def share_as_standard(desk: Desk, draft: TermsDraft) -> None:
+    """Make the shares of the draft the broker's own: others are an administrator's to set."""
+    desk.broker.fee_share_rate = draft.broker_share_rate
+    desk.broker.agent_share_rates = [str(rate) for rate in draft.agent_share_rates]
+    desk.broker.save()
 
 
 def _fresh(accounts: Sequence[PammAccount]) -> list[PammAccount]:
