@@ -3,6 +3,7 @@
 The first page asks the trading server what is free, so most tests look at the review.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,7 @@ from django.test import Client
 
 from accounts.models import PammAccount, Role
 from allocation.models import Investment
-from fees.calc.schedule import Tier
+from fees.calc.schedule import Mode, Tier
 from investing.models import Request
 from offers.models import Offer
 from offers.services import revise_terms
@@ -54,6 +55,13 @@ def test_yield_schedule_shows_the_tier_and_offers_a_separate_investment(
     assert join in answer.content.decode()
     assert "present terms" not in page
     assert not Request.objects.exists()
+
+
+def test_marginal_tier_says_its_band_and_the_average(world: AliceBobCharlie, bob: Client) -> None:
+    url = _under(world, "1.123", schedule=replace(EXAMPLE_1, mode=Mode.MARGINAL))
+    # 0 % of the first 10 points, 20 % of the other 2.3.
+    words = "Tier reached now from 10 % 20 % in its band, 3.74 % of the profit on average"
+    assert words in text_of(bob.post(url, REVIEWED))
 
 
 @pytest.mark.parametrize(
