@@ -5,16 +5,19 @@ test.
 from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
+from uuid import UUID
 
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
 from accounts.models import PammAccount
 from allocation.models import Investment, UnitEntry
+from fees.models import Charge, ChargePart
 from ledger.models import LedgerAccount, Posting
 from ledger.queries import balance
 from tests.circle.world import Desk, login_of
-from transfers.models import Leg
+from transfers.models import Leg, Transfer
+from transfers.queries import held_fees
 
 
 def assert_books_agree(desk: Desk, account: PammAccount) -> None:
@@ -32,11 +35,29 @@ def assert_books_agree(desk: Desk, account: PammAccount) -> None:
     floating = balance(kinds.PAMM_FLOATING, account.public_id, account.currency)
     assert balance(kinds.POOL_CLAIM, account.public_id, account.currency) == -account.last_equity
     assert account.last_equity == on_server + floating
-    assert balance(kinds.IN_TRANSIT, desk.server.public_id, account.currency) == 0
+    held = held_fees().aggregate(sum=Sum("amount"))["sum"] or Decimal(0)
+    assert balance(kinds.IN_TRANSIT, desk.server.public_id, account.currency) == held
     assert not Leg.objects.exclude(state=Leg.State.APPLIED).filter(login=login_of(account)).exists()
     assert_each_leg_stands_once_in_the_servers_books(desk, account)
     payables = Posting.objects.filter(account__kind=kinds.PAYABLE).aggregate(sum=Sum("amount"))["sum"]
-    assert not payables
+    assert (payables or 0) == -held
+
+
+def assert_every_fee_is_split_and_paid(account: PammAccount) -> None:
+    """The account's charges are their parts, and each party was paid its parts, or is owed them."""
+    charged = Charge.objects.filter(account=account).aggregate(sum=Sum("amount"))["sum"] or Decimal(0)
+    parts = _by_payee(ChargePart.objects.filter(account=account))
+    fees = Transfer.objects.filter(purpose=Transfer.Purpose.FEE, subject=account.public_id)
+    assert sum(parts.values()) == charged
+    assert _by_payee(fees) == parts
+    owed = Posting.objects.filter(account__kind=LedgerAccount.Kind.PAYABLE, account__subject__in=list(parts))
+    assert -(owed.filter(amount__lt=0).aggregate(sum=Sum("amount"))["sum"] or Decimal(0)) == charged
+    for charge in Charge.objects.filter(account=account).annotate(split=Sum("parts__amount")):
+        assert charge.amount == (charge.split or 0), charge
+
+
+def _by_payee(rows: QuerySet[ChargePart] | QuerySet[Transfer]) -> dict[UUID | None, Decimal]:
+    return {row["payee"]: row["sum"] for row in rows.values("payee").annotate(sum=Sum("amount"))}
 
 
 def assert_each_leg_stands_once_in_the_servers_books(desk: Desk, account: PammAccount) -> None:

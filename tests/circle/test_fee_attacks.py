@@ -227,10 +227,10 @@ def test_late_large_deposit_buys_no_net_worth_tier(
     pool: Pool, mallory: PersonalAccount, honest: PersonalAccount
 ) -> None:
     """Example 2: an hour before the end 900.00 become 20,900.00, which would pay 15 % and not 50 %."""
-    draft = terms(*EXAMPLE_2, basis="net_worth", **MONTHLY)
-    offer = pool.offer(draft)
+    offer = pool.offer(terms(*EXAMPLE_2, basis="net_worth", **MONTHLY))
     grown, staying = pool.join(mallory, offer, "900.00"), pool.join(honest, offer, "900.00")
     pool.roll()
+    pool.roll(days=MONTH)
     pool.add(grown, "20000.00")
     pool.roll(days=MONTH - 1, hours=23, price="1.10")
     pool.roll(hours=1)

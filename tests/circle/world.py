@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -59,9 +59,9 @@ class Calendar:
     def __init__(self, simulator: SimulatorProcess, traveller: time_machine.Traveller) -> None:
         self._simulator, self._traveller = simulator, traveller
 
-    def let_pass(self, *, days: int = 0, hours: int = 0) -> datetime:
+    def let_pass(self, *, days: int = 0, hours: int = 0, seconds: int = 0) -> datetime:
         """Now, after that time."""
-        passed = timedelta(days=days, hours=hours)
+        passed = timedelta(days=days, hours=hours, seconds=seconds)
         self._simulator.advance_clock(int(passed.total_seconds()))
         self._traveller.shift(passed)
         return timezone.now()
@@ -69,13 +69,15 @@ class Calendar:
 
 @contextmanager
 def calendar_from_first_day(simulator: SimulatorProcess) -> Iterator[Calendar]:
-    """It is `FIRST_DAY`, at the present hour and minute, until a test moves on."""
+    """Until a test moves on it is `FIRST_DAY`, half past the present hour: whole hours later it is never
+    midnight, when nothing moves.
+    """
     now = datetime.now(UTC)
-    with time_machine.travel(now, tick=False) as traveller:
-        calendar = Calendar(simulator, traveller)
-        calendar.let_pass(days=(FIRST_DAY - now.date()).days)
+    start = datetime.combine(FIRST_DAY, time(now.hour, 30), UTC)
+    with time_machine.travel(start, tick=False) as traveller:
+        simulator.advance_clock(int((start - now).total_seconds()))
         try:
-            yield calendar
+            yield Calendar(simulator, traveller)
         finally:
             simulator.advance_clock(int((now - timezone.now()).total_seconds()))
 
