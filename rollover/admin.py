@@ -1,13 +1,14 @@
 """Rollovers in the back office: list, ordering by hand, schedule, counted deals and the allocation audit."""
 
 import csv
+import uuid
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
 from django.core.validators import MinValueValidator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.template.response import TemplateResponse
@@ -20,9 +21,11 @@ from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminSelectMultipleWidget
 
 from accounts.models import PammAccount, Role
+from allocation.models import Investment
 from brokers.errors import NotFound
 from fees.explanations import charge_text, explained
 from fees.models import ChargePart
+from fees.queries import with_figures
 from pamm_platform.admin_pages import (
     AccountFilter,
     BackOfficeAdmin,
@@ -41,12 +44,17 @@ from pamm_platform.admin_pages import (
 )
 from pamm_platform.admin_site import back_office
 from pamm_platform.templatetags.figures import plain_amount
+from rollover.accrued import accrued_of_investments
+from rollover.calc.audit import AuditLine
 from rollover.models import CountedDeal, Rollover, Schedule
-from rollover.queries import allocation_audit, charges_at, deals_counted_at
+from rollover.queries import AllocationAudit, allocation_audit, charges_at, deals_counted_at
 from rollover.services import order_rollover
+from rollover.verification import AccruedFees
 
 LINES_PER_PAGE = 100
 ROWS_SHOWN = 200
+ACCRUED_PARAMETER = "accrued"
+"""Asks for accrued fees where they take a replay of the account's history."""
 
 CHECK_WORDS = {
     "pool_equity": _(
@@ -182,6 +190,8 @@ class RolloverAdmin(ReadOnlyAdmin):
         deals = list(deals_counted_at(rollover)[: ROWS_SHOWN + 1])
         charges = list(charges_at(rollover)[: ROWS_SHOWN + 1])
         account = audit.point.account
+        page = Paginator(audit.lines, LINES_PER_PAGE).get_page(request.GET.get("page"))
+        accrued = _accrued_of(audit, page, replays=ACCRUED_PARAMETER in request.GET)
         context = self.admin_site.each_context(request) | {
             "title": f"{account} · {rollover.scheduled_for:%Y-%m-%d %H:%M} · #{audit.point.sequence}",
             "opts": self.model._meta,
@@ -189,7 +199,9 @@ class RolloverAdmin(ReadOnlyAdmin):
             "account": account,
             "price_before": plain(audit.price_before.rounded()),
             "checks": [(check, CHECK_WORDS[check.code]) for check in audit.checks],
-            "page": Paginator(audit.lines, LINES_PER_PAGE).get_page(request.GET.get("page")),
+            "page": page,
+            "lines": [(line, accrued.get(line.holding.investment) if accrued else None) for line in page],
+            "accrued_url": None if accrued is not None else f"?page={page.number}&{ACCRUED_PARAMETER}=1",
             "charges": [(charge, explained(charge)) for charge in charges[:ROWS_SHOWN]],
             "more_charges": len(charges) > ROWS_SHOWN,
             "deals": deals[:ROWS_SHOWN],
@@ -263,6 +275,19 @@ class ScheduleAdmin(BackOfficeAdmin):
         if db_field.name == "every_minutes":
             field.validators.append(MinValueValidator(1))
         return field
+
+
+def _accrued_of(
+    audit: AllocationAudit, page: Page[AuditLine], *, replays: bool
+) -> dict[uuid.UUID, AccruedFees] | None:
+    """What had accrued on the investments of a page after the audit's rollover, by public id.
+
+    None where nobody has asked for the replay that it takes. One statement besides.
+    """
+    shown = [line.holding.investment for line in page]
+    rows = list(with_figures(Investment.objects.filter(public_id__in=shown)))
+    accrued = accrued_of_investments(rows, audit.point, replays=replays)
+    return None if accrued is None else {row.public_id: accrued[row.pk] for row in rows}
 
 
 class _Echo:

@@ -20,3 +20,8 @@ class AccountNotHeld(Refusal):
 class NoteMissing(Refusal):
     code = "note_missing"
     message = _("Write a note: whoever audits this will ask why.")
+
+
+class NoSuchRollover(Refusal):
+    code = "no_such_rollover"
+    message = _("The account has had no rollover {sequence}.")

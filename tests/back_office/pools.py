@@ -166,6 +166,31 @@ def join(pool: Pool, name: str, owner: User, personal: PersonalAccount, **fields
     return investment
 
 
+def quiet_pool(*, investors: int = 1) -> tuple[Pool, list[Rollover]]:
+    """1,000.00 of each investor (Bob first) under 20 % flat at the prices 1, 1.1, 0.9 and 1.2, while nothing
+    is charged or moved: accrued fees of 0, 20.00, 0 and 40.00 each.
+    """
+    server = trading_server()
+    alice, bob = (person(f"{name}@example.com", first_name=name.title()) for name in ("alice", "bob"))
+    alice.memberships.create(role=Role.MANAGER)
+    pool = empty_pool(
+        manager=Manager.objects.create(user=alice, display_name="Alice"),
+        income_account=personal_account(alice, server, 5000),
+        name="Quiet",
+        login=9000,
+    )
+    personal = personal_account(bob, server, 5001)
+    names = ["bob", *(f"other {number}" for number in range(1, investors))]
+    for name in names:
+        join(pool, name, bob, personal, high_water_mark=Decimal(1000))
+    deposits = [(name, Kind.DEPOSIT, Decimal("1000.00")) for name in names]
+    rollovers = [pool.roll_over(Decimal(0), list(deposits))]
+    rollovers += [pool.roll_over(Decimal(result) * investors, []) for result in (100, -200, 300)]
+    pool.account.sequence = len(rollovers)
+    pool.account.save()
+    return pool, rollovers
+
+
 def pool_with_history(*, others: int = 0) -> tuple[Pool, list[Rollover]]:
     """The pool of this module, with as many other investors of 10.01 each as asked for."""
     server = trading_server()

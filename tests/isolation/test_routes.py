@@ -19,6 +19,7 @@ from accounts.models import PammAccount, Role
 from allocation.models import Investment
 from brokers.models import Broker
 from brokers.scope import broker_scope
+from fees.models import Charge
 from investing.models import Request
 from offers.models import JoinLink, Offer
 from tests.isolation.conftest import Filled
@@ -50,6 +51,8 @@ OBJECTS: dict[str, tuple[Any, ...]] = {
     "investing:close": (Investment,),
     "investing:deposit": (Investment,),
     "track_record_api:price-series": (PammAccount,),
+    "fees_api:charge": (Charge,),
+    "fees_api:accrued-fees": (Investment,),
     "accounts:managed-account": (PammAccount,),
     "accounts:investors": (PammAccount,),
     "accounts:rollovers": (PammAccount,),
