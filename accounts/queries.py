@@ -83,6 +83,37 @@ def agent_chain(personal_account: PersonalAccount) -> list[Agent]:
     )
 
 
+def agents_below(agent: Agent) -> dict[int, int]:
+    """Primary keys of the agents whom this one brought, directly or through others, with their levels seen
+    from a client of theirs: 2 for those right below. One statement.
+    """
+    below = Agent.objects.raw(
+        """
+        WITH RECURSIVE below AS (
+            SELECT agent.id, 2 AS level FROM accounts_agent agent
+            WHERE agent.broker_id = %(broker)s AND agent.parent_id = %(agent)s
+            UNION ALL
+            SELECT further.id, below.level + 1 FROM accounts_agent further
+            JOIN below ON further.broker_id = %(broker)s AND further.parent_id = below.id
+            WHERE below.level < %(levels)s
+        )
+        SELECT * FROM below
+        """,
+        {"broker": current_broker_id(), "agent": agent.pk, "levels": MOST_AGENT_LEVELS},
+    )
+    return {row.pk: row.level for row in below}  # type: ignore[attr-defined]
+
+
+def get_agent_for(user: Person | None) -> Agent:
+    """The person's own agent profile. Raises `NotFound` for everybody who is not an agent."""
+    agent: Agent | None = None
+    if isinstance(user, User) and has_role(user, Role.AGENT):
+        agent = Agent.objects.filter(user=user).first()
+    if agent is None:
+        raise NotFound
+    return agent
+
+
 def manager_of(user: Person | None) -> Manager | None:
     """The manager's profile of somebody who has the role."""
     if not isinstance(user, User) or not has_role(user, Role.MANAGER):

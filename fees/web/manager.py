@@ -5,25 +5,21 @@ Earned is the manager's own part; what broker and agents receive of each fee sta
 
 import uuid
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
 
-from django import forms
 from django.contrib.auth.decorators import login_required
 from django.db.models import Count, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
-from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from accounts.models import Manager, PammAccount, User
+from accounts.models import Manager, User
 from accounts.queries import get_manager_for, pamm_accounts_of
 from accounts.web.paging import page_by_id
 from brokers.web.csv_files import csv_answer
 from fees.explanations import Explained, charge_text, explained
 from fees.models import Charge, ChargePart
+from fees.web.filters import IncomeFilter
 from money.exact import ZERO, exact_sum
 
 PAGE_SIZE = 50
@@ -33,32 +29,6 @@ COLUMNS = (
     "explanation",
 )  # fmt: skip
 Party = ChargePart.Party
-
-
-class IncomeFilter(forms.Form):
-    """Which charges: of one account or investment, between two days, both included, in the reader's zone."""
-
-    account = forms.ModelChoiceField(
-        PammAccount.objects.none(),
-        label=_("Account"),
-        required=False,
-        to_field_name="public_id",
-        empty_label=_("All accounts"),
-        widget=forms.Select(attrs={"class": "form-select"}),
-    )
-    since = forms.DateField(
-        label=_("From"),
-        required=False,
-        widget=forms.DateInput(attrs={"class": "form-control", "type": "date"}),
-    )
-    until = forms.DateField(
-        label=_("To"), required=False, widget=forms.DateInput(attrs={"class": "form-control", "type": "date"})
-    )
-    investment = forms.UUIDField(required=False, widget=forms.HiddenInput)
-
-    def __init__(self, typed: Any, *, accounts: QuerySet[PammAccount]) -> None:
-        super().__init__(typed)
-        self.fields["account"].queryset = accounts  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,24 +91,8 @@ def income_csv(request: HttpRequest) -> StreamingHttpResponse:
 
 
 def _charges(manager: Manager, form: IncomeFilter) -> QuerySet[Charge]:
-    """The manager's charges that the filter lets through; none where it cannot be read."""
-    charges: QuerySet[Charge] = Charge.objects.filter(account__manager=manager)
-    if not form.is_bound:
-        return charges
-    if not form.is_valid():
-        return charges.none()
-    asked = form.cleaned_data
-    if asked["account"]:
-        charges = charges.filter(account=asked["account"])
-    if asked["investment"]:
-        charges = charges.filter(investment__public_id=asked["investment"])
-    if asked["since"]:
-        charges = charges.filter(charged_at__gte=_midnight(asked["since"]))
-    if asked["until"]:
-        # The calendar ends with its last day: there is no day after it.
-        last = min(asked["until"], date.max - timedelta(days=1))
-        charges = charges.filter(charged_at__lt=_midnight(last + timedelta(days=1)))
-    return charges
+    """The manager's charges that the filter lets through."""
+    return Charge.objects.filter(form.condition(), account__manager=manager)
 
 
 def _with_parties(charges: QuerySet[Charge]) -> QuerySet[Charge]:
@@ -185,10 +139,6 @@ def _totals(charges: QuerySet[Charge], *, by_account: bool = False) -> list[Inco
         )
         for row in sums
     ]
-
-
-def _midnight(day: date) -> datetime:
-    return timezone.make_aware(datetime.combine(day, time.min))
 
 
 def _columns(charge: Charge) -> tuple[str, ...]:

@@ -46,6 +46,7 @@ _REQUESTS = _Entry(_("Requests"), "investing:requests", "clipboard-list", ("/req
 _MANAGED = _Entry(_("Manage"), "accounts:managed", "briefcase", ("/manage/accounts/", "/manage/offers/"))
 _APPROVALS = _Entry(_("Approvals"), "investing:approvals", "user-check", ("/manage/requests/",))
 _INCOME = _Entry(_("Income"), "fees:income", "report-money", ("/manage/income/",))
+_AGENT = _Entry(_("Agent"), "fees:agent", "users", ("/agent/",))
 _BACK_OFFICE = _Entry(_("Back office"), "admin:index", "building-bank", ("/admin/",))
 
 
@@ -93,6 +94,8 @@ def _entries(request: HttpRequest) -> list[_Entry]:
     entries = [_OFFERS, _PORTFOLIO, _REQUESTS]
     if Role.MANAGER in roles:
         entries += [_MANAGED, _APPROVALS, _INCOME]
+    if Role.AGENT in roles:
+        entries.append(_AGENT)
     if roles & STAFF_ROLES:
         entries.append(_BACK_OFFICE)
     return entries
