@@ -57,9 +57,9 @@ class History:
 
     def step(self) -> None:
         self.let_pass(hours=self.chance.randrange(1, 60))
-        for _ in range(self.chance.randrange(4)):
+        for _ in range(self.chance.randrange(2, 6)):
             try:
-                self.chance.choice((self.join, self.add, self.take, self.leave, self.renew))()
+                self.chance.choice((self.join, self.join, self.add, self.take, self.leave, self.renew))()
             except Refusal:
                 continue
         self.move_price()
@@ -69,7 +69,9 @@ class History:
             )
 
     def join(self) -> None:
-        self.desk.invest(self.chance.choice(self.clients), self.chance.choice(self.offers), self.amount(800))
+        """With little at times: then fees are more than there is."""
+        most = self.chance.choice((30, 800))
+        self.desk.invest(self.chance.choice(self.clients), self.chance.choice(self.offers), self.amount(most))
 
     def add(self) -> None:
         request = self.desk.add_money(self.investment(), self.amount(300))

@@ -39,8 +39,8 @@ EVERYTHING = terms(
     (None, "0"), ("0.02", "0.20"), ("0.10", "0.35"), basis="yield", mode="marginal",
     entry_tiers=(Tier(None, Decimal("0.02")), Tier(Decimal(2000), Decimal("0.01"))),
     management_rate=Decimal("0.02"), subscription_amount=Decimal("9.99"),
-    volume_amount_per_lot=Decimal("1.75"), interval_unit="days", interval_count=4 * WEEK, lock_in_days=60,
-    early_exit_rate=Decimal("0.015"), **SHARES,
+    volume_amount_per_lot=Decimal("1.75"), interval_unit="days", interval_count=4 * WEEK,
+    lock_in_days=9 * WEEK, early_exit_rate=Decimal("0.015"), **SHARES,
 )  # fmt: skip
 SEEDS = (3, 8)
 
@@ -359,7 +359,7 @@ def test_life_in_debt_is_as_simulated(calendar: Calendar, desk: Desk) -> None:
     for _ in range(4):
         life.week("10.00", "-9.00")
     assert life.present().debts
-    life.week("5.00", add="400.00")
+    life.week("5.00", add="2500.00")
     life.week("800.00", floating="200.00")
     life.week("10.00", take="20.00")
     life.week("3.00", close=True)

@@ -65,7 +65,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         books=books,
         market=market,
         store=store,
-        clock=clock,
         faults=faults,
         behaviour=behaviour,
         tick_interval=options.tick_interval,

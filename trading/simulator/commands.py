@@ -46,6 +46,7 @@ SKIP_MARGIN_CHECK = 0x400
 DONE = (0, "Done")
 PARTIAL = (14, "Operation has not been completed")
 TOO_MANY_REQUESTS = (10024, "Too many requests")
+_MILLISECONDS_PER_DAY = 86_400_000
 
 
 class SessionRefused(Exception):
@@ -524,6 +525,8 @@ class Commands:
 
     def _test_clock(self, session: Session, parameters: Parameters) -> Members:
         self._clock.advance += timedelta(seconds=parameters.whole("advance"))
+        # Before anybody trades on the new day: no position opened on it is charged for the night.
+        self.change_day()
         self._store.put_meta("advance_seconds", str(int(self._clock.advance.total_seconds())))
         return {}
 
@@ -541,6 +544,16 @@ class Commands:
             (name, quote.bid, quote.ask, quote.time_msc, int(quote.frozen))
             for name, quote in self._market.quotes.items()
         )
+
+    def change_day(self) -> None:
+        """Charge one night's swap where the server's day is another than when this was last asked."""
+        today = self._clock.milliseconds() // _MILLISECONDS_PER_DAY
+        charged = self._store.meta("swap_day")
+        if charged == str(today):
+            return
+        if charged is not None:
+            self._books.charge_swaps()
+        self._store.put_meta("swap_day", str(today))
 
     def _selected(self, parameters: Parameters) -> list[Account]:
         """Accounts of a batch by its one selector, logins as asked for, unknown ones left out."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trading.simulator.books import Books, Refusal
-from trading.simulator.clock import ServerClock
 from trading.simulator.commands import Behaviour, Commands, Members, SessionRefused
 from trading.simulator.faults import FaultKind, Faults
 from trading.simulator.market import Market
@@ -21,7 +20,6 @@ from trading.simulator.store import Store
 _HEAD_LIMIT = 64 * 1024
 _BODY_LIMIT = 16 * 1024 * 1024
 _QUOTES_KEPT_EVERY = 5
-_MILLISECONDS_PER_DAY = 86_400_000
 
 
 class MalformedRequest(Exception):
@@ -43,7 +41,6 @@ class Server:
         books: Books,
         market: Market,
         store: Store,
-        clock: ServerClock,
         faults: Faults,
         behaviour: Behaviour,
         tick_interval: float,
@@ -52,7 +49,6 @@ class Server:
         self._books = books
         self._market = market
         self._store = store
-        self._clock = clock
         self._faults = faults
         self._behaviour = behaviour
         self._tick_interval = tick_interval
@@ -66,24 +62,15 @@ class Server:
 
     async def tick(self) -> None:
         """Move prices for ever, close what falls under its stop-out level, charge swaps at the day change."""
-        self._change_day()
+        self._commands.change_day()
         for beat in itertools.count():
             await asyncio.sleep(self._tick_interval)
             if self._market.step():
                 self._books.stop_out()
-            self._change_day()
+            self._commands.change_day()
             if beat % _QUOTES_KEPT_EVERY == 0:
                 self._commands.keep_quotes()
             self._store.commit()
-
-    def _change_day(self) -> None:
-        today = self._clock.milliseconds() // _MILLISECONDS_PER_DAY
-        charged = self._store.meta("swap_day")
-        if charged == str(today):
-            return
-        if charged is not None:
-            self._books.charge_swaps()
-        self._store.put_meta("swap_day", str(today))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         session = Session()
