@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Agent, PersonalAccount, Role, User
-from accounts.services import introduce_client, make_agent
+from accounts.services import introduce_client, make_agent, revoke_role
 from allocation.models import Investment, PricePoint
 from brokers.scope import broker_scope
 from fees.models import Charge, ChargePart
@@ -92,8 +92,8 @@ def test_agent_sees_his_own_part_by_client_currency_and_month(
     earns(world.pool.investment, (near, "3.00"), (far, "0.40"), days_ago=70)
     earns(world.pool.investment, (near, "1.50"), (far, "0.20"))
     page = text_of(visit(near.user).get(ADDRESS))
-    assert "4.50 USD" in page, "all time"
-    assert "1.50 USD" in page, "this month"
+    assert page.count("4.50 USD") == 2, "all time: in all, and by Bob"
+    assert page.count("1.50 USD") == 3, "this month: in all, by Bob, and the part itself"
     assert "parts of 2 fees" in page
     assert "b…@example.com" in page
     assert "Performance fee" in page
@@ -196,7 +196,8 @@ def test_page_of_an_agent_who_brought_nobody_says_so(
 def test_page_is_for_agents_only(
     world: AliceBobCharlie, near: Agent, visit: Callable[[User], Client]
 ) -> None:
-    for reader in (world.alice, world.bob, person("dora@example.com", Role.INVESTOR)):
+    revoke_role(user=near.user, role=Role.AGENT, by=None)
+    for reader in (world.alice, world.bob, near.user):
         assert 'href="/agent/"' not in text_of(visit(reader).get("/portfolio/"))
         for name in ("fees:agent", "fees:agent-clients", "fees:agent-csv"):
             assert visit(reader).get(reverse(name)).status_code == 404
