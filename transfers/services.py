@@ -31,6 +31,10 @@ LOGIN_BUSY_SECONDS = 2.0
 """How long a leg waits for another one in flight on the same login before it is left to the next round."""
 
 
+class _LoginBusy(Exception):
+    """Another leg of the login is in flight."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """A trading account as one end of a transfer. `owner` is the ledger's subject: the account's public
@@ -128,11 +132,13 @@ def advance_transfers(
     second.
 
     Calls the server outside any transaction; every outcome is committed as it is known. A leg that was
-    refused is sent again, except the first leg of a deposit: its refusal ends the transfer.
+    refused is sent again, except the first leg of a deposit: its refusal ends the transfer. Of a login with a
+    leg whose outcome stays unknown nothing more is tried: each try would wait for that leg in vain.
 
     `keep_claim` is called before each leg, for callers whose claim on the work runs out unless renewed; what
     it raises ends the call.
     """
+    busy: set[int] = set()
     for position in (2, 1, 2):
         legs = (
             Leg.objects.filter(transfer__in=transfer_ids, position=position, server=server)
@@ -142,12 +148,12 @@ def advance_transfers(
             .order_by("id")
         )
         for leg in legs:
+            if leg.login in busy:
+                continue
             if keep_claim is not None:
                 keep_claim()
-            if leg.state in IN_FLIGHT_STATES and not _settle(server, gateway, leg):
-                continue
-            if leg.state in (Leg.State.PLANNED, Leg.State.REFUSED):
-                _send(server, gateway, leg)
+            if not _advance(server, gateway, leg):
+                busy.add(leg.login)
 
 
 def settle_unknown(server: TradingServer, gateway: Gateway, logins: Collection[int]) -> None:
@@ -163,9 +169,22 @@ def mark_counted(legs: Iterable[Leg]) -> None:
     Leg.objects.filter(pk__in=[leg.pk for leg in legs]).update(counted=True)
 
 
-def _send(server: TradingServer, gateway: Gateway, leg: Leg) -> None:
-    if not _mark_sending(leg):
-        return
+def _advance(server: TradingServer, gateway: Gateway, leg: Leg) -> bool:
+    """Whether the login is free afterwards: False where this leg, or another one, is in flight."""
+    if leg.state in IN_FLIGHT_STATES and not _settle(server, gateway, leg):
+        return False
+    if leg.state in (Leg.State.PLANNED, Leg.State.REFUSED):
+        return _send(server, gateway, leg)
+    return True
+
+
+def _send(server: TradingServer, gateway: Gateway, leg: Leg) -> bool:
+    """As `_advance`, of a leg that is not in flight."""
+    try:
+        if not _mark_sending(leg):
+            return True
+    except _LoginBusy:
+        return False
     outcome = gateway.adjust_balance(leg.login, leg.amount, leg.key)
     if isinstance(outcome, Applied):
         _record_applied(server, leg, outcome.ticket)
@@ -173,10 +192,12 @@ def _send(server: TradingServer, gateway: Gateway, leg: Leg) -> None:
         _record_refused(leg, outcome)
     else:
         _record_unknown(leg, outcome.reason)
+        return False
+    return True
 
 
 def _mark_sending(leg: Leg) -> bool:
-    """Commit the intent. False where another worker has the leg, or the login stays busy."""
+    """Commit the intent. False where another worker has the leg. Raises `_LoginBusy`."""
     deadline = time.monotonic() + LOGIN_BUSY_SECONDS
     while True:
         now = timezone.now()
@@ -192,7 +213,7 @@ def _mark_sending(leg: Leg) -> bool:
                 )
         except IntegrityError:
             if time.monotonic() > deadline:
-                return False
+                raise _LoginBusy from None
             time.sleep(0.05)
             continue
         leg.first_sent_at = leg.first_sent_at or now

@@ -1,5 +1,6 @@
 """Balance operations whose answer is lost: looked up by key, never made twice, never forgotten."""
 
+import time
 from decimal import Decimal
 
 import pytest
@@ -13,6 +14,7 @@ from rollover.services import release_account, roll_over
 from tests.circle.books import assert_books_agree
 from tests.circle.world import Desk, terms
 from transfers.models import Leg, Transfer
+from transfers.services import LOGIN_BUSY_SECONDS
 
 TWENTY = terms((None, "0.20"), interval_unit="months")
 
@@ -62,6 +64,24 @@ def test_deposit_without_an_answer_waits_and_says_so(desk: Desk, bob: PersonalAc
     assert desk.balance(bob.login) == Decimal("1000.00")
     leg = Leg.objects.get(transfer=request.collection)
     assert leg.state in (Leg.State.SENDING, Leg.State.UNKNOWN)
+
+
+@pytest.mark.parametrize("fault", ["drop_before", "drop_after"])
+def test_payments_behind_a_lost_answer_do_not_each_wait_for_it(desk: Desk, offer: Offer, fault: str) -> None:
+    clients = [desk.client(f"client{number}", "1000") for number in range(6)]
+    taken = [desk.invest(client, offer, "500.00") for client in clients]
+    desk.roll(offer.account)
+    for investment in taken:
+        investment.refresh_from_db()
+        desk.withdraw(investment, "100.00")
+    desk.simulator.arm_fault(fault, login=offer.account.login or 0)
+    begun = time.monotonic()
+    desk.roll(offer.account)
+    assert time.monotonic() - begun < 2 * LOGIN_BUSY_SECONDS
+    desk.expire_answers()
+    desk.roll(offer.account)
+    assert [desk.balance(client.login) for client in clients] == [Decimal("600.00")] * 6
+    assert_books_agree(desk, offer.account)
 
 
 def test_foreign_deposit_of_the_same_amount_is_not_taken_for_ours(
