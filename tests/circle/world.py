@@ -72,7 +72,7 @@ def calendar_from_first_day(simulator: SimulatorProcess) -> Iterator[Calendar]:
     """Until a test moves on it is `FIRST_DAY`, half past the present hour: whole hours later it is never
     midnight, when nothing moves.
     """
-    now = datetime.now(UTC)
+    now = datetime.now(UTC).replace(microsecond=0)
     start = datetime.combine(FIRST_DAY, time(now.hour, 30), UTC)
     with time_machine.travel(start, tick=False) as traveller:
         simulator.advance_clock(int((start - now).total_seconds()))
