@@ -467,5 +467,24 @@ def test_leaving_in_pieces_before_the_lock_in_ends_pays_the_whole_early_exit_fee
     assert pool.money(mallory) == pool.money(honest)
 
 
+def test_closing_and_joining_again_gains_less_than_a_cent_each_time(
+    pool: Pool, mallory: PersonalAccount, honest: PersonalAccount
+) -> None:
+    """By the rules the fraction of a fee is dropped at the close: that is all there is to gain."""
+    offer = pool.offer(FLAT_YEAR)
+    staying, closes = pool.join(honest, offer, "100.00"), 4
+    for number in range(1, closes + 1):
+        short = pool.join(mallory, offer, "100.00")
+        pool.roll(hours=1)
+        pool.leave(short)
+        pool.roll(hours=1, price=str(1 + Decimal("0.0004") * number))
+        assert charged(short) == 0
+    pool.leave(staying)
+    pool.roll(hours=1)
+    assert charged(staying) == Decimal("0.03")
+    gained = pool.money(mallory) - pool.money(honest)
+    assert gained < closes * Decimal("0.01")
+
+
 def whole_cents(amount: Fraction) -> Decimal:
     return Decimal(int(amount * 100)) / 100
