@@ -78,7 +78,7 @@ class TestDatabases:
     def clone(self) -> Iterator[str]:
         """A fresh clone for the length of the block. The name carries our pid: left-overs are recognised."""
         name = f"test_clone_{os.getpid()}_{next(self._numbers)}"
-        self._execute("CREATE DATABASE {} TEMPLATE {}", name, self.template)
+        self._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, self.template)
         try:
             yield name
         finally:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from pamm_platform.embedded import Services, running_services
+from pamm_platform.embedded import Services, free_memory, running_services
 from tools.chromium import chromium
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -87,6 +87,7 @@ def main(arguments: list[str]) -> int:
                     outcome, written = running.result()
                     print(f"== {name}\n{written}", flush=True)
                     outcomes.append(outcome)
+    free_memory(RUN_FOLDER)
     if not only_checks:
         _print_slowest()
     _print_outcomes(outcomes, time.monotonic() - started)

@@ -4,6 +4,12 @@
 pamm_platform.embedded` does it by hand. Production never imports this package.
 """
 
-from pamm_platform.embedded.services import Services, running_services, start_services, stop_services
+from pamm_platform.embedded.services import (
+    Services,
+    free_memory,
+    running_services,
+    start_services,
+    stop_services,
+)
 
-__all__ = ["Services", "running_services", "start_services", "stop_services"]
+__all__ = ["Services", "free_memory", "running_services", "start_services", "stop_services"]

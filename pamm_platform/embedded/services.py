@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from pamm_platform.embedded.home import home_for
+from pamm_platform.embedded.home import IN_MEMORY_FILE, home_for, is_in_memory, keep_in_memory
 from pamm_platform.embedded.postgres import APP_ROLE, DATABASE, OWNER_ROLE, Postgres, RolePasswords
 from pamm_platform.embedded.redis import Redis
 
@@ -66,11 +66,14 @@ class Services:
 def start_services(run_folder: Path, *, throwaway: bool = False, keep: bool = False) -> Services:
     """Start both servers or adopt running ones.
 
-    `throwaway`: no durability, for tests. `keep`: they stay up when the last program using them ends.
+    `throwaway`: no durability, for tests, and in memory where there is room. `keep`: they stay up when the
+    last program using them ends.
     """
     run_folder = run_folder.resolve()
     run_folder.mkdir(parents=True, exist_ok=True)
     with _locked(run_folder / "start.lock"):
+        if throwaway:
+            keep_in_memory(run_folder)
         services = _services(run_folder, throwaway=throwaway)
         services.postgres.start()
         services.redis.start()
@@ -91,7 +94,16 @@ def stop_services(run_folder: Path, *, erase: bool = False) -> None:
         (run_folder / KEEP_FILE).unlink(missing_ok=True)
         if erase:
             services.postgres.home.erase()
+            (run_folder / IN_MEMORY_FILE).unlink(missing_ok=True)
             (run_folder / "credentials.json").unlink(missing_ok=True)
+
+
+def free_memory(run_folder: Path) -> None:
+    """Remove files of servers that nobody uses any more, where they are in memory; on disk they stay."""
+    if is_in_memory(run_folder):
+        with (run_folder / "users.lock").open("a") as users:
+            if _is_last(users):
+                stop_services(run_folder, erase=True)
 
 
 @contextmanager
