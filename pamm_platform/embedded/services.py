@@ -137,8 +137,12 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _services(run_folder: Path, *, throwaway: bool) -> Services:
+    credentials = run_folder / "credentials.json"
+    if not credentials.exists():
+        # Left by a checkout that was removed: nobody has its passwords any more.
+        home_for(run_folder).erase()
     home = home_for(run_folder)
-    secret = _passwords(run_folder / "credentials.json")
+    secret = _passwords(credentials)
     passwords = RolePasswords(bootstrap=secret["bootstrap"], owner=secret["owner"], app=secret["app"])
     return Services(run_folder, Postgres(home, passwords, throwaway), Redis(home, secret["redis"]))
 

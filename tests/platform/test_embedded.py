@@ -91,6 +91,16 @@ def test_services_with_a_second_user_outlive_the_first(run_folder: Path) -> None
     assert not server.is_running()
 
 
+def test_run_folder_of_a_removed_checkout_starts_anew_where_its_files_were_left(run_folder: Path) -> None:
+    checkout = run_folder.parent / "checkout"
+    for _ in range(2):
+        with running_services(checkout, throwaway=True) as services:
+            assert query(services.app_url(), "SELECT 1") == [(1,)]
+        for kept in ("credentials.json", "in-memory"):
+            (checkout / kept).unlink(missing_ok=True)
+    stop_services(checkout, erase=True)
+
+
 def test_postgres_killed_with_its_lock_file_left_starts_again(run_folder: Path) -> None:
     with running_services(run_folder, throwaway=True) as services:
         server = postgres_process(services)
