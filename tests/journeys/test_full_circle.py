@@ -69,8 +69,8 @@ def test_two_investors_go_round_the_worked_examples_to_the_cent(house: House, en
     assert (audit.lines["Carol"]["Value after P&L"], audit.lines["Carol"]["Fees"]) == ("990.00", "45.00")
     assert_worth(bob, value="5,400.00", mark="5,400.00", fees_paid="100.00")
     assert_worth(carol, value="945.00", mark="945.00", fees_paid="45.00")
-    assert_last_fee(bob, "−100.00 USD", mark="5,400.00 USD", carried="0.000000")
-    assert_last_fee(carol, "−45.00 USD", mark="945.00 USD", carried="0.000000")
+    assert_last_fee(bob, "−100.00 USD", mark="5,400.00 USD")
+    assert_last_fee(carol, "−45.00 USD", mark="945.00 USD")
     assert_income(alice, ["45.00 USD", "100.00 USD"], together="145.00 USD")
     assert desk.balance(of_alice.login) == Decimal("5900.00") + Decimal("145.00")
 
@@ -87,8 +87,8 @@ def test_two_investors_go_round_the_worked_examples_to_the_cent(house: House, en
     dealer.visitor.take_picture("back-office-audit")
     assert_worth(bob, value="5,443.20", mark="5,443.20", fees_paid="110.80")
     assert_worth(carol, value="949.73", mark="949.73", fees_paid="49.72")
-    assert_last_fee(bob, "−10.80 USD", mark="5,443.20 USD", carried="0.000000")
-    assert_last_fee(carol, "−4.72 USD", mark="949.73 USD", carried="0.005000")
+    assert_last_fee(bob, "−10.80 USD", mark="5,443.20 USD")
+    assert_last_fee(carol, "−4.72 USD", mark="949.73 USD", carried="0.005 USD")
     bob.take_picture("investment")
     income = ["4.72 USD", "10.80 USD", "45.00 USD", "100.00 USD"]
     assert_income(alice, income, together="160.52 USD")
@@ -140,11 +140,12 @@ def write_offer(alice: Visitor, name: str, basis: str, tiers: Sequence[tuple[str
     page.get_by_label("Deposits are approved").select_option("manager")
     page.get_by_label(basis).check()
     expect(page.get_by_label("The whole profit")).to_be_visible()
-    rows = page.locator(".tier-row")
+    fee = page.locator("#fee")
+    rows = fee.locator(".tier-row")
     for number, (bound, rate) in enumerate(tiers):
         while rows.count() <= number:
             before = rows.count()
-            page.get_by_role("button", name="Add a tier").click()
+            fee.get_by_role("button", name="Add a tier").click()
             expect(rows).not_to_have_count(before)
         if bound:
             rows.nth(number).get_by_label("From").fill(bound)
@@ -201,19 +202,19 @@ def assert_worth(visitor: Visitor, *, value: str, mark: str, fees_paid: str) -> 
     assert shown == (value, "0.00", f"{value} USD", f"{mark} USD", fees_paid)
 
 
-def assert_last_fee(visitor: Visitor, amount: str, *, mark: str, carried: str) -> None:
+def assert_last_fee(visitor: Visitor, amount: str, *, mark: str, carried: str | None = None) -> None:
     """The latest fee in the investment's history, with the steps that explain it."""
     title, shown, steps = next(line for line in visitor.timeline() if "fee" in line[0])
     assert (title, shown) == ("Performance fee", amount)
-    assert (steps["New high-water mark"], steps["Carried to the next fee"]) == (mark, carried)
+    assert (steps["New high-water mark"], steps.get("Carried to the next such fee")) == (mark, carried)
 
 
 def assert_income(alice: Visitor, amounts: Sequence[str], *, together: str) -> None:
     """The manager's fee income: each charge, the latest first, and their sum."""
     alice.open_place("Income")
     _heads, *rows = alice.rows("table")
-    assert [row[-1] for row in rows] == list(amounts)
-    assert alice.facts()["Earned in USD"] == together
+    assert [row[-1] for row in rows if len(row) > 1] == list(amounts)
+    assert alice.facts()["Fees charged"] == together
 
 
 def assert_audit_is_the_servers(audit: Audit, balance_before: Decimal) -> None:

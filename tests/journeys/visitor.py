@@ -41,7 +41,7 @@ TIMELINE = """
   title: line.querySelector(".timeline-head").firstElementChild.textContent,
   amount: line.querySelector(".timeline-head .figure")?.textContent ?? "",
   steps: [...line.querySelectorAll("dt")].map((term) => [
-    term.textContent, term.nextElementSibling.textContent,
+    term.firstChild.textContent, term.nextElementSibling.textContent,
   ]),
 }))
 """
