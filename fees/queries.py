@@ -35,6 +35,8 @@ from money.exact import ZERO, exact_difference, exact_sum
 from offers.models import Terms
 from offers.queries import fee_terms_of, schedule_of
 
+_NOTHING, _ALIKE = Fraction(0), Fraction(1)
+
 FIGURE_RELATIONS = ("account", "terms", "interval__opening", "joined")
 """What `figures_of` reads of an investment: select these with it, or each row costs queries."""
 
@@ -258,13 +260,11 @@ def fee_basis(investment: Investment, moment: Moment, read: TermsRead | None = N
             else ZERO,
             value_days=accrued_value_days(investment, moment.value_days)
             if terms.management_rate
-            else Fraction(0),
-            lots=accrued_lots(investment, moment.lots_per_unit)
-            if terms.volume_amount_per_lot
-            else Fraction(0),
+            else _NOTHING,
+            lots=accrued_lots(investment, moment.lots_per_unit) if terms.volume_amount_per_lot else _NOTHING,
             interval_part=unpaid_interval_part(investment, moment.at, moment.flow_sequence)
             if terms.subscription_amount
-            else Fraction(0),
+            else _NOTHING,
             early_exit_rate=_early_exit_rate(investment, terms, moment),
             balance_share=share,
             balance_per_equity=per_equity,
@@ -347,7 +347,7 @@ def _balance_behind(
     """
     point = moment.point
     if not terms.lower_profit or point is None or point.equity <= 0:
-        return None, Fraction(1)
+        return None, _ALIKE
     balance = exact_sum((point.server_balance, -point.owed, point.incoming))
     share = share_of_balance(
         units=investment.units, pool_balance=balance, pool_units=point.units, digits=moment.digits

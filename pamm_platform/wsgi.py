@@ -1,5 +1,6 @@
 """WSGI entry point."""
 
+import gc
 import os
 
 from django.core.wsgi import get_wsgi_application
@@ -10,3 +11,6 @@ application = get_wsgi_application()
 from pamm_platform.roles import refuse_privileged_role  # noqa: E402 - needs the settings
 
 refuse_privileged_role()
+
+# What was loaded stays for good: a page that makes many objects need not look through it again each time.
+gc.freeze()

@@ -7,6 +7,7 @@ investment of `u` units has accrued `u` times what a sum grew since its checkpoi
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 from allocation.calc.price import Price
 from money.exact import ZERO, Quotient, exact_difference
@@ -54,6 +55,7 @@ def accrued(put_aside: Decimal, units: Decimal, total: Decimal, checkpoint: Deci
     return Fraction(held * grown * kept_scale + kept * per, per * kept_scale)
 
 
+@lru_cache(maxsize=1024)
 def time_passed(starts_at: datetime, at: datetime, ends_at: datetime) -> Fraction:
     """How much of an interval has passed, from 0 to 1, to the microsecond. It ends after it starts."""
     passed, whole = (at - starts_at) // _MICROSECOND, (ends_at - starts_at) // _MICROSECOND

@@ -23,17 +23,22 @@ class Charge:
 
     amount: Decimal
     uncollected: Decimal
-    fee: Fraction
+    fee: Fraction | Quotient
     carried: Decimal
     carried_next: Decimal
 
     @property
+    def exact(self) -> Fraction:
+        """The fee without what was carried."""
+        return Fraction(self.fee.numerator, self.fee.denominator)
+
+    @property
     def unrounded(self) -> Fraction:
         """The exact fee with what was carried."""
-        return self.fee + Fraction(self.carried)
+        return self.exact + Fraction(self.carried)
 
 
-def charge(*, fee: Fraction, carried: Decimal, available: Decimal, digits: int) -> Charge:
+def charge(*, fee: Fraction | Quotient, carried: Decimal, available: Decimal, digits: int) -> Charge:
     """Charge of `fee` (exact, not negative) on top of what was `carried`, from `available` money."""
     kept, scale = carried.as_integer_ratio()
     unrounded = Quotient(fee.numerator * scale + kept * fee.denominator, fee.denominator * scale)

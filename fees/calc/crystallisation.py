@@ -21,7 +21,7 @@ from fees.calc.kinds import ACCRUING, FeeKind
 from fees.calc.performance import Available, Standing, after_deposit
 from fees.calc.schedule import Basis
 from fees.calc.terms import FeeTerms
-from money.exact import ZERO, exact_difference, exact_sum
+from money.exact import ZERO, Quotient, exact_difference, exact_sum
 from money.rounding import minor_unit, nearest_money
 
 DAYS_OF_A_YEAR = 365
@@ -361,8 +361,12 @@ def entry_charge(amount: Decimal, rate: Decimal, carried: Decimal, digits: int) 
 
 def accrued_exactly(kind: FeeKind, price: Decimal, quantity: Fraction) -> Fraction:
     """The exact fee of an accruing kind: management by value-days, the others by their quantity."""
+    return Fraction(*_accrued(kind, price, quantity))
+
+
+def _accrued(kind: FeeKind, price: Decimal, quantity: Fraction) -> Quotient:
     exact = _exact_price(kind, price)
-    return Fraction(exact.numerator * quantity.numerator, exact.denominator * quantity.denominator)
+    return Quotient(exact.numerator * quantity.numerator, exact.denominator * quantity.denominator)
 
 
 @lru_cache(maxsize=256)
@@ -410,7 +414,7 @@ def _accruing_line(
         return None
     carried = state.carried_of(kind)
     charged = charge(
-        fee=accrued_exactly(kind, price, quantity), carried=carried, available=left, digits=situation.digits
+        fee=_accrued(kind, price, quantity), carried=carried, available=left, digits=situation.digits
     )
     return FeeLine(
         kind=kind,

@@ -124,7 +124,7 @@ def _early_exit(inputs: Mapping[str, Any], digits: int) -> tuple[list[Step], Dec
     else:
         charged = performance.exit_fee_at_close(Decimal(inputs["left"]), rate, carried, digits)
     steps = [
-        _step("early_exit", charged.fee),
+        _step("early_exit", charged.exact),
         *([_with_carried(charged.unrounded)] if carried else []),
         _step("rounded", charged.amount, rounding="down"),
         *([_carried_on(charged.carried_next)] if leaves else []),

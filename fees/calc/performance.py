@@ -22,7 +22,7 @@ from allocation.calc.price import Price
 from allocation.calc.units import value as value_of_units
 from fees.calc.charge import Charge, charge
 from fees.calc.schedule import Basis, Schedule, rate_for
-from money.exact import ZERO, exact_difference, exact_sum
+from money.exact import ZERO, Quotient, exact_difference, exact_sum
 from money.rounding import floor_money, minor_unit, nearest_money, rounded_carried, rounded_mark
 
 _NO_LIMIT = Decimal("Infinity")
@@ -341,9 +341,8 @@ def exit_fee_at_close(left: Decimal, early_exit_rate: Decimal, carried: Decimal,
         return _no_charge(carried)
     money, scale = left.as_integer_ratio()
     rate, rate_scale = early_exit_rate.as_integer_ratio()
-    return charge(
-        fee=Fraction(money * rate, scale * rate_scale), carried=carried, available=left, digits=digits
-    )
+    fee = Quotient(money * rate, scale * rate_scale)
+    return charge(fee=fee, carried=carried, available=left, digits=digits)
 
 
 def exact_fee_on_part(plan: Withdrawal, value: Decimal) -> Fraction:
