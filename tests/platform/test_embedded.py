@@ -93,11 +93,12 @@ def test_services_with_a_second_user_outlive_the_first(run_folder: Path) -> None
 
 def test_run_folder_of_a_removed_checkout_starts_anew_where_its_files_were_left(run_folder: Path) -> None:
     checkout = run_folder.parent / "checkout"
-    for _ in range(2):
-        with running_services(checkout, throwaway=True) as services:
-            assert query(services.app_url(), "SELECT 1") == [(1,)]
-        for kept in ("credentials.json", "in-memory"):
-            (checkout / kept).unlink(missing_ok=True)
+    with running_services(checkout, throwaway=True):
+        pass
+    for kept in ("credentials.json", "in-memory"):
+        (checkout / kept).unlink(missing_ok=True)
+    with running_services(checkout, throwaway=True) as services:
+        assert query(services.app_url(), "SELECT 1") == [(1,)]
     stop_services(checkout, erase=True)
 
 
