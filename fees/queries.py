@@ -25,9 +25,9 @@ from allocation.services import (
     lowest_units_of,
     unpaid_interval_part,
 )
-from fees.calc.crystallisation import Closed, Debt, FeeState, Situation, closing
+from fees.calc.crystallisation import Closed, Debt, FeeLine, FeeState, Situation, closing, fees_by_kind
 from fees.calc.kinds import FeeKind
-from fees.calc.performance import Standing, net_worth_basis, share_of_balance
+from fees.calc.performance import Standing, behind_by_balance, net_worth_basis
 from fees.calc.schedule import Basis
 from fees.calc.terms import NO_FEES, FeeTerms
 from fees.models import Charge
@@ -131,17 +131,14 @@ def accrued_of_accounts(accounts: Collection[PammAccount]) -> dict[int, dict[Fee
 
     The figures of `figures_of`, from bare rows: a page of a manager with 10,000 investors asks for this.
     """
-    sums: dict[int, dict[FeeKind, list[Decimal]]] = {account.pk: {} for account in accounts}
+    lines: dict[int, list[FeeLine]] = {account.pk: [] for account in accounts}
     moments = {account.pk: last_moment(account) for account in accounts}
     read = TermsRead()
     for stake in _stakes(accounts):
         # A stake has the columns of an investment that are read here, under the same names.
         basis = fee_basis(cast(Investment, stake), moments[stake.account_id], read)
-        of_account = sums[stake.account_id]
-        for line in closing_of(basis).lines:
-            if line.amount:
-                of_account.setdefault(line.kind, []).append(line.amount)
-    return {pk: {kind: exact_sum(amounts) for kind, amounts in kinds.items()} for pk, kinds in sums.items()}
+        lines[stake.account_id] += closing_of(basis).lines
+    return {pk: fees_by_kind(charged) for pk, charged in lines.items()}
 
 
 def with_figures(investments: QuerySet[Investment]) -> QuerySet[Investment]:
@@ -346,13 +343,15 @@ def _balance_behind(
     and balance per equity. Only a rollover that is carried out knows the balance.
     """
     point = moment.point
-    if not terms.lower_profit or point is None or point.equity <= 0:
+    if not terms.lower_profit or point is None:
         return None, _ALIKE
-    balance = exact_sum((point.server_balance, -point.owed, point.incoming))
-    share = share_of_balance(
-        units=investment.units, pool_balance=balance, pool_units=point.units, digits=moment.digits
+    return behind_by_balance(
+        units=investment.units,
+        pool_balance=exact_sum((point.server_balance, -point.owed, point.incoming)),
+        pool_units=point.units,
+        pool_equity=point.equity,
+        digits=moment.digits,
     )
-    return share, Fraction(balance) / Fraction(point.equity)
 
 
 def _figures(investment: Investment, read: TermsRead) -> InvestmentFigures:

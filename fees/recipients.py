@@ -40,9 +40,9 @@ class Recipients:
     manager: uuid.UUID
 
     @classmethod
-    def of(cls, account: PammAccount) -> "Recipients":
-        """One statement where the account came with its `manager`."""
-        return cls(account, Broker.objects.get().public_id, account.manager.public_id)
+    def of(cls, account: PammAccount, broker: Broker) -> "Recipients":
+        """Without a query where the account came with its `manager`."""
+        return cls(account, broker.public_id, account.manager.public_id)
 
     def payees(self, investment: Investment) -> Payees:
         """Without a query: the agents are those who introduced the owner when the investment joined."""

@@ -16,9 +16,9 @@ from fees.calc.shares import Shared, split
 from fees.calc.terms import FeeTerms
 from fees.errors import MoreThanAvailable, NothingIsAvailable, TooLittleWouldRemain
 from fees.models import Charge, ChargePart
-from fees.queries import FeeBasis, TermsRead, closing_of, fee_basis, moment_of
+from fees.queries import FeeBasis, Moment, TermsRead, fee_basis, fee_state, moment_of
 from fees.recipients import Recipients
-from money.exact import ZERO
+from money.exact import ZERO, exact_sum
 
 _ENTRY_KINDS = {
     FeeKind.MANAGEMENT: UnitEntry.Kind.MANAGEMENT_FEE,
@@ -44,10 +44,14 @@ class ChargeBook:
     charges: list[Charge] = field(default_factory=list)
     parts: list[ChargePart] = field(default_factory=list)
     _read: TermsRead = field(default_factory=TermsRead)
+    _moment: Moment = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._moment = moment_of(self.book.point)
 
     def basis(self, investment: Investment) -> FeeBasis:
         """Inputs of the investment's fees as it stands now, after what this rollover has already done."""
-        return fee_basis(investment, moment_of(self.book.point), self._read)
+        return fee_basis(investment, self._moment, self._read)
 
     def crystallise(self, investments: Iterable[Investment]) -> None:
         """All fees that are due of each at the end of its trading interval."""
@@ -55,14 +59,13 @@ class ChargeBook:
             basis = self.basis(investment)
             ended = crystallisation.interval_end(basis.terms, basis.state, basis.situation)
             self._charge(investment, basis.terms, ended.lines, Charge.Occasion.INTERVAL_END, None)
-            self._leave_with(investment, basis, ended.state)
+            self._leave_with(investment, basis.terms, ended.state)
 
     def take_entry_fee(self, investment: Investment, amount: Decimal, *, source: uuid.UUID) -> Decimal:
         """The entry fee of a deposit, in whole minor units; the mark rises by what it leaves."""
         terms = self._read.of(investment)
-        basis = self.basis(investment)
         deposited = crystallisation.deposit(
-            amount, terms, basis.state, self.book.digits, self.book.point.sequence
+            amount, terms, fee_state(investment), self.book.digits, self.book.point.sequence
         )
         _store_state(investment, deposited.state)
         if deposited.line is None:
@@ -72,21 +75,17 @@ class ChargeBook:
 
     def take_part(self, investment: Investment, plan: PartTaken, *, source: uuid.UUID) -> UnitEntry:
         """Carry out a planned part withdrawal: its fees first, then the payment."""
-        basis = self.basis(investment)
-        self._charge(investment, basis.terms, plan.lines, Charge.Occasion.WITHDRAWAL, source)
-        self._leave_with(investment, basis, plan.state)
+        terms = self._read.of(investment)
+        self._charge(investment, terms, plan.lines, Charge.Occasion.WITHDRAWAL, source)
+        self._leave_with(investment, terms, plan.state)
         return self.book.redeem(investment, plan.net, UnitEntry.Kind.WITHDRAWAL, source=source)
 
-    def close(self, investment: Investment, *, source: uuid.UUID) -> tuple[Closed, UnitEntry]:
-        """Crystallise everything and redeem all units: pays the value less the fees."""
-        basis = self.basis(investment)
+    def close(self, investment: Investment, closed: Closed, *, source: uuid.UUID) -> UnitEntry:
+        """Carry out a planned close: its fees first, then all units that are left for what it pays."""
         units_before = investment.units
-        closed = closing_of(basis)
-        self._charge(investment, basis.terms, closed.lines, Charge.Occasion.CLOSE, source)
-        entry = self.book.close(
-            investment, closed.paid, worth=basis.value, units_before=units_before, source=source
-        )
-        return closed, entry
+        self._charge(investment, self._read.of(investment), closed.lines, Charge.Occasion.CLOSE, source)
+        worth = exact_sum((closed.paid, closed.fees))
+        return self.book.close(investment, closed.paid, worth=worth, units_before=units_before, source=source)
 
     def write(self) -> None:
         """Store charges and parts, in the caller's transaction, after the book they belong to."""
@@ -167,12 +166,12 @@ class ChargeBook:
             if amount
         ]
 
-    def _leave_with(self, investment: Investment, basis: FeeBasis, state: FeeState) -> None:
+    def _leave_with(self, investment: Investment, terms: FeeTerms, state: FeeState) -> None:
         """What the investment carries on; what accrued is charged and begins again."""
-        if state != basis.state:
+        if state != fee_state(investment):
             _store_state(investment, state)
             self.book.touch(investment)
-        if basis.terms.accrues:
+        if terms.accrues:
             self.book.restart_accruals(investment)
 
 

@@ -45,7 +45,7 @@ from offers.errors import (
     WholeNeedsFlatFee,
 )
 from offers.models import FeeCeiling, Offer, Terms
-from offers.queries import entry_fee_of, fee_terms_of, shares_of
+from offers.queries import entry_fee_of, fee_terms_of, schedule_of, shares_of
 from offers.words import amount_in_words, percent_in_words
 
 LONGEST_INTERVAL = 1000
@@ -85,7 +85,7 @@ class TermsDraft:
     @classmethod
     def of(cls, terms: Terms) -> "TermsDraft":
         """The draft that says what `terms` say."""
-        schedule = Schedule.from_json(terms.performance_schedule)
+        schedule = schedule_of(terms)
         return cls(
             schedule=schedule,
             no_performance_fee=_charges_nothing(schedule),

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 
 from django.db import connection
 
@@ -56,7 +57,7 @@ class UnitBook:
     def __post_init__(self) -> None:
         self.units = self.account.units
 
-    @property
+    @cached_property
     def price(self) -> Price:
         return Price(self.point.price_equity, self.point.price_units)
 

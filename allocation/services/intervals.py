@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import tzinfo
-from decimal import Decimal
 
 from allocation.models import Interval, Investment, PricePoint
 from allocation.services.book import UnitBook
 from allocation.services.investments import restart_subscription
 from fees.calc.intervals import TradingInterval, advance, begins_at, ends_at
 from offers.models import Terms
+from offers.queries import shares_of
 
 
 def join_interval(investment: Investment, point: PricePoint, zone: tzinfo) -> None:
@@ -54,7 +54,7 @@ def begin_accepted_terms(
         intervals[interval.terms_id] = interval
     for investment in accepting:
         terms = versions[investment.accepted_terms_id]
-        if investment.terms is None or _shares(investment.terms) != _shares(terms):
+        if investment.terms is None or shares_of(investment.terms) != shares_of(terms):
             investment.shared = {}
         investment.terms = terms
         investment.accepted_terms = None
@@ -102,11 +102,6 @@ def _first_interval(terms: Terms, point: PricePoint, zone: tzinfo) -> Interval:
 def _is_on_calendar(terms: Terms) -> bool:
     """Whether all investments under these terms end their intervals together."""
     return terms.interval_anchor == Terms.IntervalAnchor.CALENDAR and terms.interval_unit != "rollovers"
-
-
-def _shares(terms: Terms) -> tuple[Decimal, ...]:
-    """Rates of the broker and of each level of agents."""
-    return (terms.broker_share_rate, *(Decimal(rate) for rate in terms.agent_share_rates))
 
 
 def _enter_interval(investment: Investment, interval: Interval) -> None:

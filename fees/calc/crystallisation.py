@@ -8,7 +8,7 @@ every page, the simulator and the verification of the books all come through her
 Amounts are in the account's currency and whole minor units; `Situation.digits` is how many decimals it has.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -143,12 +143,17 @@ class Closed:
 
     @property
     def by_kind(self) -> dict[FeeKind, Decimal]:
-        """What closing charges, kind by kind, debts with their kind. Kinds without a fee are absent."""
-        sums: dict[FeeKind, Decimal] = {}
-        for line in self.lines:
-            if line.amount:
-                sums[line.kind] = exact_sum((sums.get(line.kind, ZERO), line.amount))
-        return sums
+        """What closing charges."""
+        return fees_by_kind(self.lines)
+
+
+def fees_by_kind(lines: Iterable[FeeLine]) -> dict[FeeKind, Decimal]:
+    """What is charged, kind by kind, debts with their kind. Kinds without a fee are absent."""
+    sums: dict[FeeKind, Decimal] = {}
+    for line in lines:
+        if line.amount:
+            sums[line.kind] = exact_sum((sums.get(line.kind, ZERO), line.amount))
+    return sums
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,6 +150,19 @@ def share_of_balance(*, units: Decimal, pool_balance: Decimal, pool_units: Decim
     return nearest_money(Fraction(pool_balance) * Fraction(units) / Fraction(pool_units), digits)
 
 
+def behind_by_balance(
+    *, units: Decimal, pool_balance: Decimal, pool_units: Decimal, pool_equity: Decimal, digits: int
+) -> tuple[Decimal | None, Fraction]:
+    """What the profit basis *lower* looks at: `share_of_balance` of these units, and balance per equity.
+
+    Nothing to look at, None and 1, for a pool without equity above 0.
+    """
+    if pool_equity <= 0:
+        return None, Fraction(1)
+    share = share_of_balance(units=units, pool_balance=pool_balance, pool_units=pool_units, digits=digits)
+    return share, Fraction(pool_balance) / Fraction(pool_equity)
+
+
 def performance_fee(
     *,
     value: Decimal,

@@ -37,8 +37,8 @@ from fees.calc.explanation import Record, explanation
 from fees.calc.kinds import FeeKind
 from fees.calc.performance import (
     WithdrawalKind,
+    behind_by_balance,
     net_worth_basis,
-    share_of_balance,
     withdrawal_kind,
 )
 from fees.calc.schedule import Basis
@@ -338,12 +338,15 @@ class _Simulation:
         self.opening, self.reached, self.lowest_units = self.price, ZERO, self.units
 
     def _with_balance(self, situation: Situation, balance: Decimal | None) -> Situation:
-        if balance is None or self.equity <= 0:
+        if balance is None:
             return situation
-        share = share_of_balance(
-            units=self.units, pool_balance=balance, pool_units=self.pool_units, digits=self.digits
+        share, per_equity = behind_by_balance(
+            units=self.units,
+            pool_balance=balance,
+            pool_units=self.pool_units,
+            pool_equity=self.equity,
+            digits=self.digits,
         )
-        per_equity = Fraction(balance) / Fraction(self.equity)
         return replace(situation, balance_share=share, balance_per_equity=per_equity)
 
     def _withdraw(
@@ -435,7 +438,7 @@ class _Simulation:
             price=self.price.rounded(),
             high_water_mark=self.state.standing.high_water_mark,
             time_weighted_return=reached,
-            fees=_by_kind(charged),
+            fees=crystallisation.fees_by_kind(charged),
             accrued=closed.by_kind,
             paid_out=paid_out,
             net_value=closed.paid,
@@ -458,7 +461,3 @@ class _Simulation:
             manager = exact_sum((manager, parts.manager))
             agents = [exact_sum(pair) for pair in zip(agents, parts.agents, strict=True)]
         return Parts(broker, tuple(agents), manager)
-
-
-def _by_kind(lines: Sequence[FeeLine]) -> dict[FeeKind, Decimal]:
-    return Closed(ZERO, tuple(lines)).by_kind

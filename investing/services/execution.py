@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from django.db.models import Q
 
 from accounts.models import PammAccount
+from allocation.calc.units import first_units_allowed, last_units_may_leave
 from allocation.models import Interval, Investment, UnitEntry
 from allocation.services import (
     UnitBook,
@@ -60,9 +61,7 @@ class Execution:
     remainder_blocks: bool = False
 
     def __post_init__(self) -> None:
-        account = self.account
-        recipients = Recipients(account, self.broker.public_id, account.manager.public_id)
-        self.charges = ChargeBook(self.book, recipients)
+        self.charges = ChargeBook(self.book, Recipients.of(self.account, self.broker))
 
     @property
     def zone(self) -> tzinfo:
@@ -222,14 +221,15 @@ class Execution:
         )
 
     def _close(self, request: Request, investment: Investment, basis: FeeBasis) -> None:
-        if investment.units == self.book.units and self.has_open_positions:
+        if investment.units == self.book.units and not last_units_may_leave(self.has_open_positions):
             self._wait(request, "positions_open")
             return
-        if closing_of(basis).paid > self.free_money:
+        closed = closing_of(basis)
+        if closed.paid > self.free_money:
             self._wait(request, "free_margin")
             return
         tiered_until = self._blocking(investment)
-        closed, entry = self.charges.close(investment, source=request.public_id)
+        entry = self.charges.close(investment, closed, source=request.public_id)
         self._pay(request, investment, Transfer.Purpose.CLOSE, closed.paid)
         self._done(request, entry, closed.paid, closed.fees, tiered_until)
 
@@ -273,7 +273,7 @@ class Execution:
         if self.book.price.is_zero and self.book.units:
             self._wait(request, "under_water", collecting=True)
             return
-        if self.book.account.units == 0 and self.book.point.equity != 0:
+        if self.book.account.units == 0 and not first_units_allowed(self.book.point.equity):
             self.remainder_blocks = True
             self._wait(request, "remainder", collecting=True)
             return

@@ -134,8 +134,7 @@ def fee_payments(account: PammAccount, parts: Iterable[ChargePart], broker: Brok
     sums: dict[uuid.UUID, Decimal] = {}
     for part in parts:
         sums[part.payee] = exact_sum((sums.get(part.payee, ZERO), part.amount))
-    recipients = Recipients(account, broker.public_id, account.manager.public_id)
-    endpoints = recipients.endpoints(sums.keys())
+    endpoints = Recipients.of(account, broker).endpoints(sums.keys())
     return [
         _draft(
             account, Transfer.Purpose.FEE, amount, pamm_endpoint(account), endpoints.get(payee), payee=payee

@@ -18,7 +18,7 @@ from allocation.models import Investment
 from fees.calc.crystallisation import FeeState, Situation
 from fees.calc.intervals import TradingInterval, advance, begins_at, ends_at
 from fees.calc.kinds import FeeKind
-from fees.calc.performance import net_worth_basis, share_of_balance
+from fees.calc.performance import behind_by_balance, net_worth_basis
 from fees.calc.schedule import Basis
 from fees.calc.shares import Shared
 from fees.calc.terms import NO_FEES, FeeTerms
@@ -175,10 +175,14 @@ class Stake:
         value = value_of_units(self.units, price, digits)
         if self.terms is None or self.row.is_own_capital:
             return Situation(value, digits, point.sequence)
-        share, balance = None, exact_sum((point.server_balance, -point.owed, point.incoming))
-        if fees.lower_profit and point.equity > 0:
-            share = share_of_balance(
-                units=self.units, pool_balance=balance, pool_units=point.units, digits=digits
+        share, per_equity = None, Fraction(1)
+        if fees.lower_profit:
+            share, per_equity = behind_by_balance(
+                units=self.units,
+                pool_balance=exact_sum((point.server_balance, -point.owed, point.incoming)),
+                pool_units=point.units,
+                pool_equity=point.equity,
+                digits=digits,
             )
         nothing, basis = Fraction(0), fees.schedule.basis
         return Situation(
@@ -194,7 +198,7 @@ class Stake:
             interval_part=self._unpaid_part(point) if fees.subscription_amount else nothing,
             early_exit_rate=self._early_exit_rate(point, leaves_later=leaves_later),
             balance_share=share,
-            balance_per_equity=Fraction(1) if share is None else Fraction(balance) / Fraction(point.equity),
+            balance_per_equity=per_equity,
         )
 
     def _yield(self, price: Price) -> Decimal:

@@ -86,7 +86,7 @@ def test_agent_is_paid_into_the_oldest_account_of_that_server_and_currency(world
         user=one.user, server=account.server, login=6003, currency="EUR", currency_digits=2,
         created_at=younger.created_at - timedelta(days=2),
     )  # fmt: skip
-    endpoints = Recipients.of(account).endpoints([one.public_id])
+    endpoints = Recipients.of(account, world.alpha).endpoints([one.public_id])
     assert endpoints == {one.public_id: Endpoint(6002, Side.PERSONAL, older.public_id)}
 
 
@@ -95,13 +95,13 @@ def test_broker_without_an_income_account_of_that_currency_waits(
     world: AliceBobCharlie, fields: dict[str, str]
 ) -> None:
     income_of_the_house(world.pool.account, **fields)
-    assert Recipients.of(world.pool.account).endpoints([world.alpha.public_id]) == {}
+    assert Recipients.of(world.pool.account, world.alpha).endpoints([world.alpha.public_id]) == {}
 
 
 def test_payees_are_the_agents_frozen_with_the_investment(world: AliceBobCharlie) -> None:
     near, far = uuid.uuid4(), uuid.uuid4()
     world.pool.investment.agents = [str(near), str(far)]
-    payees = Recipients.of(world.pool.account).payees(world.pool.investment)
+    payees = Recipients.of(world.pool.account, world.alpha).payees(world.pool.investment)
     assert payees.agents == (near, far)
     assert (payees.broker, payees.manager) == (world.alpha.public_id, world.alice_manager.public_id)
 
