@@ -1,7 +1,7 @@
 """People, roles and accounts in the back office."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from django import forms
@@ -20,7 +20,6 @@ from unfold.widgets import (
     UnfoldAdminPasswordWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextInputWidget,
-    UnfoldBooleanWidget,
 )
 
 from accounts.models import (
@@ -46,7 +45,9 @@ from accounts.services import (
     register_staff,
     revoke_role,
 )
+from accounts.web.release import ReleaseForm, differing, effect_facts
 from brokers.errors import Refusal
+from investing.services import order_closing, set_margin_policy
 from pamm_platform.admin_pages import (
     BackOfficeAdmin,
     ListOnlyAdmin,
@@ -59,12 +60,12 @@ from pamm_platform.admin_pages import (
     has_any,
     link,
     list_url,
-    opened,
     staff_member,
     words,
 )
 from pamm_platform.admin_site import back_office
 from pamm_platform.templatetags.figures import money
+from rollover.effects import release_effect
 from rollover.models import Rollover
 from rollover.services import order_rollover, release_account
 from trading.models import TradingGroup
@@ -84,19 +85,25 @@ HOLD_WORDS = {
     "floating_differs": _("The floating result is not that of the open positions."),
     "foreign_operation": _("Somebody moved money on the account by hand."),
     "unknown_login": _("The trading server does not know the account."),
+    "state_unusable": _("What the trading server says of the account's balance and equity cannot be used."),
+    "positions_missing": _(
+        "By its deals positions are open, but the trading server shows none. Release it only if none is."
+    ),
     "remainder_too_large": _("Money stands in an account that nobody has a part in."),
+    "transfer_conflict": _("One of our operations stands on the server twice, or otherwise than sent."),
+    "counted_deal_changed": _("A deal that a price was computed from has been changed or removed."),
     "wiped_out": _("Nothing is left: the series has ended. Releasing begins a new one."),
 }
 
 
-class ReleaseForm(NoteForm):
-    """Also says whose the foreign operations are."""
+class MarginPolicyForm(forms.Form):
+    """One of the policies."""
 
-    accept = forms.BooleanField(
-        label=_("The operations shown are the investors' result"),
-        required=False,
-        widget=UnfoldBooleanWidget,
-        help_text=_("Otherwise undo them on the trading server first: the account would be held again."),
+    policy = forms.TypedChoiceField(
+        choices=PammAccount.MarginPolicy.choices,
+        coerce=PammAccount.MarginPolicy,
+        label=_("Policy"),
+        widget=UnfoldAdminSelectWidget,
     )
 
 
@@ -131,6 +138,7 @@ class PammAccountAdmin(ReadOnlyAdmin):
         "disclosure",
         amount("minimum_own_capital", _("manager's own capital, at least")),
         "leverage",
+        "margin_policy",
         "series",
         figure("units", _("units")),
         amount("last_equity", _("pool equity after the last rollover")),
@@ -139,7 +147,7 @@ class PammAccountAdmin(ReadOnlyAdmin):
         "created_at",
         "rollovers",
     ]
-    actions_detail: ClassVar = ["roll_over", "release"]
+    actions_detail: ClassVar = ["roll_over", "release", "margin_policy_action", "close"]
 
     @admin.display(description=_("held because"))
     def held_because(self, account: PammAccount) -> Any:
@@ -147,7 +155,7 @@ class PammAccountAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("what differs"))
     def what_differs(self, account: PammAccount) -> Any:
-        return opened(account.hold_details) if account.is_held else None
+        return differing(account) if account.is_held else None
 
     @admin.display(description=_("rollovers"))
     def rollovers(self, account: PammAccount) -> Any:
@@ -158,22 +166,16 @@ class PammAccountAdmin(ReadOnlyAdmin):
     @action(description=_("Roll over now"), url_path="roll-over", permissions=["decide"], icon="play_arrow")
     def roll_over(self, request: HttpRequest, object_id: str) -> HttpResponse:
         account: PammAccount = self.get_or_404(request, object_id)
-        if request.method == "POST":
-            self.carried_out(
-                request,
-                lambda: order_rollover(accounts=[account], by=staff_member(request)),
-                row=account,
-                done=_now("A rollover of %(account)s was ordered.") % {"account": account},
-            )
-            return HttpResponseRedirect(change_url(account))
-        return self.confirmation(
+        return self.confirmed(
             request,
+            lambda: order_rollover(accounts=[account], by=staff_member(request)),
+            row=account,
+            done=lambda: _now("A rollover of %(account)s was ordered.") % {"account": account},
             title=_("Roll this account over now"),
-            form=NoInputForm(),
+            form=NoInputForm(request.POST),
             facts=_facts(account),
             submit=_("Roll over now"),
             warning=_("What is confirmed until now is executed at the next price."),
-            back=change_url(account),
         )
 
     @action(
@@ -188,32 +190,93 @@ class PammAccountAdmin(ReadOnlyAdmin):
         if not account.is_held:
             messages.info(request, _("This account is not held."))
             return HttpResponseRedirect(change_url(account))
-        tickets = _foreign_tickets(account)
-        form = ReleaseForm(request.POST or None) if tickets else NoteForm(request.POST or None)
+        form = ReleaseForm(request.POST or None, account=account)
+        facts = [
+            *_facts(account),
+            (_("Held because"), self.held_because(account)),
+            (_("What differs"), differing(account)),
+        ]
+        effect: Sequence[tuple[Any, Any]] = ()
+        hidden: list[tuple[str, str]] = []
+        submit = _("Show the effect") if form.differences else _("Release")
         if form.is_valid():
-            note = form.cleaned_data["note"]
-            accepted = max(tickets) if form.cleaned_data.get("accept") else None
-            self.carried_out(
-                request,
-                lambda: release_account(
-                    account=account, by=staff_member(request), note=note, accept_through_ticket=accepted
-                ),
-                row=account,
-                done=_now("%(account)s was released: %(note)s") % {"account": account, "note": note},
-            )
-            return HttpResponseRedirect(change_url(account))
+            if not form.differences or request.POST.get("seen") == form.seen():
+                note = form.cleaned_data["note"]
+                released = self.carried_out(
+                    request,
+                    lambda: release_account(
+                        account=account,
+                        by=staff_member(request),
+                        note=note,
+                        choices=form.choices,
+                        sweep=form.sweeps,
+                    ),
+                    row=account,
+                    done=_now("%(account)s was released: %(note)s") % {"account": account, "note": note},
+                )
+                if released:
+                    return HttpResponseRedirect(change_url(account))
+            effect = list(effect_facts(release_effect(account, form.choices), account))
+            hidden, submit = [("seen", form.seen())], _("Release")
         return self.confirmation(
             request,
             title=_("Release this account"),
             form=form,
-            facts=[
-                *_facts(account),
-                (_("Held because"), self.held_because(account)),
-                (_("What differs"), opened(account.hold_details)),
-            ],
-            submit=_("Release"),
+            facts=facts,
+            submit=submit,
             warning=_("It rolls over again. Where its figures still do not add up, it is held again."),
             back=change_url(account),
+            effect=effect,
+            hidden=hidden,
+        )
+
+    @action(description=_("Margin policy"), url_path="margin-policy", permissions=["decide"], icon="balance")
+    def margin_policy_action(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        account: PammAccount = self.get_or_404(request, object_id)
+        form = MarginPolicyForm(request.POST or None, initial={"policy": account.margin_policy})
+        return self.confirmed(
+            request,
+            lambda: set_margin_policy(
+                account=account, policy=form.cleaned_data["policy"], by=staff_member(request)
+            ),
+            row=account,
+            done=lambda: (
+                _now("%(account)s: %(policy)s")
+                % {"account": account, "policy": form.cleaned_data["policy"].label}
+            ),
+            title=_("Withdrawals whose money open positions bind"),
+            form=form,
+            facts=_facts(account),
+            submit=_("Set"),
+            warning=_("Closing in proportion is done before the price is read: all investors bear its cost."),
+        )
+
+    @action(
+        description=_("Close the account"),
+        url_path="close",
+        permissions=["decide"],
+        icon="door_front",
+        variant=ActionVariant.DANGER,
+    )
+    def close(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        account: PammAccount = self.get_or_404(request, object_id)
+        form = NoteForm(request.POST or None)
+        return self.confirmed(
+            request,
+            lambda: order_closing(account=account, by=staff_member(request), note=form.cleaned_data["note"]),
+            row=account,
+            done=lambda: (
+                _now("%(account)s is being closed: %(note)s")
+                % {"account": account, "note": form.cleaned_data["note"]}
+            ),
+            title=_("Close this account for good"),
+            form=form,
+            facts=_facts(account),
+            submit=_("Close it"),
+            warning=_(
+                "Nobody joins any more and deposits go back. Its next rollovers close the open positions and "
+                "pay everybody, without early-exit fees. This cannot be taken back."
+            ),
         )
 
 
@@ -277,24 +340,21 @@ class PersonalAccountAdmin(ReadOnlyAdmin):
     def introduce(self, request: HttpRequest, object_id: str) -> HttpResponse:
         account: PersonalAccount = self.get_or_404(request, object_id)
         form = AgentForm(request.POST or None, initial={"agent": account.introduced_by})
-        if request.method == "POST" and form.is_valid():
-            agent = form.cleaned_data["agent"]
-            self.carried_out(
-                request,
-                lambda: introduce_client(personal_account=account, agent=agent, by=staff_member(request)),
-                row=account,
-                done=_now("%(account)s: introduced by %(agent)s.")
-                % {"account": account, "agent": agent or _now("nobody")},
-            )
-            return HttpResponseRedirect(change_url(account))
-        return self.confirmation(
+        return self.confirmed(
             request,
+            lambda: introduce_client(
+                personal_account=account, agent=form.cleaned_data["agent"], by=staff_member(request)
+            ),
+            row=account,
+            done=lambda: (
+                _now("%(account)s: introduced by %(agent)s.")
+                % {"account": account, "agent": form.cleaned_data["agent"] or _now("nobody")}
+            ),
             title=_("Who introduced this client"),
             form=form,
             facts=[(_("Personal account"), account), (_("Client"), account.user)],
             submit=_("Save"),
             warning=_("For investments made from now on: the others keep the agents they began with."),
-            back=change_url(account),
         )
 
 
@@ -324,24 +384,19 @@ class AgentAdmin(ReadOnlyAdmin):
         agent: Agent = self.get_or_404(request, object_id)
         form = AgentForm(request.POST or None, initial={"agent": agent.parent})
         form.fields["agent"].label = _("Place under")
-        if request.method == "POST" and form.is_valid():
-            parent = form.cleaned_data["agent"]
-            self.carried_out(
-                request,
-                lambda: place_agent(agent=agent, parent=parent, by=staff_member(request)),
-                row=agent,
-                done=_now("%(agent)s stands under %(parent)s now.")
-                % {"agent": agent, "parent": parent or _now("nobody")},
-            )
-            return HttpResponseRedirect(change_url(agent))
-        return self.confirmation(
+        return self.confirmed(
             request,
+            lambda: place_agent(agent=agent, parent=form.cleaned_data["agent"], by=staff_member(request)),
+            row=agent,
+            done=lambda: (
+                _now("%(agent)s stands under %(parent)s now.")
+                % {"agent": agent, "parent": form.cleaned_data["agent"] or _now("nobody")}
+            ),
             title=_("Place this agent"),
             form=form,
             facts=[(_("Agent"), agent), (_("Introduced by"), agent.parent)],
             submit=_("Place"),
             warning=_("Everybody below moves along. Investments keep the agents they began with."),
-            back=change_url(agent),
         )
 
 
@@ -656,23 +711,17 @@ class UserAdmin(BackOfficeAdmin):
     def appoint(self, request: HttpRequest, object_id: str) -> HttpResponse:
         user: User = self.get_or_404(request, object_id)
         form = DisplayNameForm(request.POST or None, initial={"display_name": user.full_name})
-        if form.is_valid():
-            self.carried_out(
-                request,
-                lambda: make_manager(
-                    user=user, display_name=form.cleaned_data["display_name"], by=staff_member(request)
-                ),
-                row=user,
-                done=_now("%(user)s may manage PAMM accounts now.") % {"user": user},
-            )
-            return HttpResponseRedirect(change_url(user))
-        return self.confirmation(
+        return self.confirmed(
             request,
+            lambda: make_manager(
+                user=user, display_name=form.cleaned_data["display_name"], by=staff_member(request)
+            ),
+            row=user,
+            done=lambda: _now("%(user)s may manage PAMM accounts now.") % {"user": user},
             title=_("Make this person a manager"),
             form=form,
             facts=[(_("Person"), user), (_("E-mail"), user.email)],
             submit=_("Make a manager"),
-            back=change_url(user),
         )
 
     @action(description=_("Make an agent"), url_path="appoint-agent", permissions=["administer"], icon="lan")
@@ -680,21 +729,15 @@ class UserAdmin(BackOfficeAdmin):
         user: User = self.get_or_404(request, object_id)
         form = AgentForm(request.POST or None)
         form.fields["agent"].label = _("Introduced by")
-        if request.method == "POST" and form.is_valid():
-            self.carried_out(
-                request,
-                lambda: make_agent(user=user, parent=form.cleaned_data["agent"], by=staff_member(request)),
-                row=user,
-                done=_now("%(user)s may introduce clients now.") % {"user": user},
-            )
-            return HttpResponseRedirect(change_url(user))
-        return self.confirmation(
+        return self.confirmed(
             request,
+            lambda: make_agent(user=user, parent=form.cleaned_data["agent"], by=staff_member(request)),
+            row=user,
+            done=lambda: _now("%(user)s may introduce clients now.") % {"user": user},
             title=_("Make this person an agent"),
             form=form,
             facts=[(_("Person"), user), (_("E-mail"), user.email)],
             submit=_("Make an agent"),
-            back=change_url(user),
         )
 
     def _change_roles(
@@ -708,34 +751,20 @@ class UserAdmin(BackOfficeAdmin):
         done: str,
     ) -> HttpResponse:
         form = RoleForm(request.POST or None, roles=roles)
-        if form.is_valid():
-            role = Role(form.cleaned_data["role"])
-            self.carried_out(
-                request,
-                lambda: change(user=user, role=role, by=staff_member(request)),
-                row=user,
-                done=done % {"role": role.label, "user": user},
-            )
-            return HttpResponseRedirect(change_url(user))
-        return self.confirmation(
+        return self.confirmed(
             request,
+            lambda: change(user=user, role=Role(form.cleaned_data["role"]), by=staff_member(request)),
+            row=user,
+            done=lambda: done % {"role": Role(form.cleaned_data["role"]).label, "user": user},
             title=title,
             form=form,
             facts=[(_("Person"), user), (_("E-mail"), user.email), (_("Roles"), self.roles(user))],
             submit=title,
-            back=change_url(user),
         )
 
 
 def _held_roles(user: User) -> set[str]:
     return {membership.role for membership in user.memberships.all()}
-
-
-def _foreign_tickets(account: PammAccount) -> list[int]:
-    """Deals of somebody else's balance operations that the account is held for."""
-    if account.hold_reason != "foreign_operation":
-        return []
-    return [int(deal["ticket"]) for deal in account.hold_details.get("deals", [])]
 
 
 def _facts(account: PammAccount) -> list[tuple[Any, Any]]:

@@ -245,6 +245,10 @@ class PammAccount(TradingAccount):
         DELAYED = "delayed", _("Delayed")
         OPEN = "open", _("Open")
 
+    class MarginPolicy(models.TextChoices):
+        WAIT = "wait", _("Wait until the margin allows it")
+        CLOSE_IN_PROPORTION = "close_in_proportion", _("Close positions in proportion")
+
     login = models.BigIntegerField(  # type: ignore[assignment]
         null=True, blank=True, help_text=_("Empty until the trading server has opened it.")
     )
@@ -261,6 +265,12 @@ class PammAccount(TradingAccount):
     disclosure = models.CharField(max_length=8, choices=Disclosure, default=Disclosure.HIDDEN)
     minimum_own_capital = AmountField(default=0)
     leverage = models.PositiveSmallIntegerField(default=100)
+    margin_policy = models.CharField(
+        max_length=20,
+        choices=MarginPolicy,
+        default=MarginPolicy.WAIT,
+        help_text=_("What happens where open positions bind the money of due withdrawals."),
+    )
 
     series = models.PositiveSmallIntegerField(default=1)
     sequence = models.PositiveIntegerField(default=0, help_text=_("Rollovers so far."))
@@ -288,9 +298,7 @@ class PammAccount(TradingAccount):
     is_held = models.BooleanField(default=False)
     hold_reason = models.CharField(max_length=40, blank=True)
     hold_details = models.JSONField(default=dict, blank=True, help_text=_("What differs, deal by deal."))
-    accepted_ticket = models.BigIntegerField(
-        default=0, help_text=_("Foreign operations up to this deal were accepted as the investors' result.")
-    )
+    closed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [

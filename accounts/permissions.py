@@ -6,7 +6,13 @@ from accounts.models import Role
 
 _OPERATOR_APPS = frozenset({"brokers", "accounts"})
 _DEALER_CHANGES = frozenset(
-    {"investing.change_request", "rollover.change_rollover", "accounts.change_pammaccount"}
+    {
+        "investing.change_request",
+        "rollover.change_rollover",
+        "rollover.change_finding",
+        "transfers.change_transfer",
+        "accounts.change_pammaccount",
+    }
 )
 # Brokers come and go by command, under the owner's role.
 _NOBODY = frozenset({"brokers.add_broker", "brokers.delete_broker"})

@@ -6,6 +6,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
 
 from accounts.models import (
+    DECIDING_ROLES,
     STAFF_ROLES,
     Agent,
     Manager,
@@ -45,6 +46,13 @@ def forget_roles(user: User) -> None:
 def has_role(user: Person | None, *roles: Role) -> bool:
     """Whether somebody has one of `roles`."""
     return not user_roles(user).isdisjoint(roles)
+
+
+def runs_account(user: User, account: PammAccount) -> bool:
+    """Whether this person decides about the account itself: its manager, or the broker's administrator or
+    dealer.
+    """
+    return account.manager.user_id == user.pk or has_role(user, *DECIDING_ROLES)
 
 
 def is_staff_member(user: Person | None) -> bool:

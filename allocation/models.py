@@ -12,7 +12,7 @@ from brokers.fields import (
     UnitsField,
     whole_minor_units,
 )
-from brokers.tenancy import HistoryModel, TenantModel
+from brokers.tenancy import BulkHistoryModel, HistoryModel, TenantModel
 
 
 class PricePoint(HistoryModel):
@@ -221,7 +221,7 @@ class Investment(TenantModel):
         return str(self.public_id)
 
 
-class UnitEntry(HistoryModel):
+class UnitEntry(BulkHistoryModel):
     """Units issued or redeemed at one rollover, and the money they stand for."""
 
     class Kind(models.TextChoices):
@@ -237,7 +237,7 @@ class UnitEntry(HistoryModel):
 
     public_id = PublicIdField()
     account = TenantForeignKey("accounts.PammAccount", related_name="+")
-    investment = TenantForeignKey(Investment, related_name="unit_entries")
+    investment = TenantForeignKey(Investment, related_name="unit_entries", db_index=False)
     price_point = TenantForeignKey(PricePoint, related_name="unit_entries")
     kind = models.CharField(max_length=16, choices=Kind)
     units = UnitsField(help_text=_("Signed: negative redeems."))

@@ -57,6 +57,7 @@ class BrokerForm(forms.ModelForm):  # type: ignore[type-arg]
             "quiet_minutes",
             "stale_tick_seconds",
             "floating_tolerance",
+            "foreign_limit",
             *FEE_CEILINGS,
             "fee_share_rate",
             "agent_share_rates",
@@ -128,6 +129,7 @@ class BrokerAdmin(BackOfficeAdmin):
                     "quiet_minutes",
                     "stale_tick_seconds",
                     "floating_tolerance",
+                    "foreign_limit",
                 )
             },
         ),

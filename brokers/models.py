@@ -54,6 +54,16 @@ class Broker(models.Model):
         ),
     )
 
+    foreign_limit = models.DecimalField(
+        max_digits=12,
+        decimal_places=2,
+        default="10.00",
+        help_text=_(
+            "Operations by others on a PAMM account, up to this sum per account and day, are undone against "
+            "suspense; more holds the account."
+        ),
+    )
+
     # The most an offer may charge, and who gets a share of it. Ceilings in money are `offers.FeeCeiling`.
     performance_fee_ceiling = models.DecimalField(max_digits=6, decimal_places=4, default="0.5000")
     management_fee_ceiling = models.DecimalField(

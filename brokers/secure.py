@@ -4,14 +4,30 @@ Statements that lock a table (policies, triggers, keys) are sent only where some
 on a running system waits for nobody.
 """
 
+import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from brokers.fence import SCOPE, THIRD_PARTY, Kind, Table, ThirdParty, declared_tables
+from brokers.fence import (
+    FILL_FACTORS,
+    SCOPE,
+    THIRD_PARTY,
+    Kept,
+    Kind,
+    Table,
+    ThirdParty,
+    declared_tables,
+)
 
 POLICY = "own_broker"
 HISTORY_ROWS = "history_refuses_changes"
 HISTORY_TRUNCATE = "history_refuses_truncate"
+KEPT_ROWS = "kept_row_refuses_delete"
+KEPT_COLUMNS = "kept_row_refuses_change"
+TENANT_TRUNCATE = "tenant_refuses_truncate"
 LEDGER_BALANCE = "entry_balances"
+REFERENCES = "references_exist"
+REFERENCED = "referenced_row_stays"
 
 FUNCTIONS = (
     """
@@ -21,26 +37,80 @@ FUNCTIONS = (
         'insufficient_privilege';
     END $$
     """,
-    # The names are qualified: a temporary table of the same name would be found first.
+    """
+    CREATE OR REPLACE FUNCTION public.refuse_loss() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE EXCEPTION '% keeps what was written: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE =
+        'insufficient_privilege';
+    END $$
+    """,
+    # The names are qualified: a temporary table of the same name would be found first. Planned anew each
+    # time: a plan made for the thousands of lines of a rollover reads all postings for the two of a transfer.
     """
     CREATE OR REPLACE FUNCTION public.require_balanced_entries() RETURNS trigger LANGUAGE plpgsql AS $$
+    DECLARE
+        is_unbalanced boolean;
     BEGIN
-        IF EXISTS (
-            SELECT 1
-            FROM public.ledger_posting posting
-            JOIN public.ledger_ledgeraccount account
-              ON account.broker_id = posting.broker_id AND account.id = posting.account_id
-            WHERE posting.entry_id IN (SELECT entry_id FROM inserted)
-            GROUP BY posting.broker_id, posting.entry_id, account.currency
-            HAVING sum(posting.amount) <> 0
-        ) THEN
+        EXECUTE
+            'SELECT EXISTS (SELECT FROM (SELECT DISTINCT broker_id, entry_id FROM inserted) entry'
+            ' JOIN public.ledger_posting posting'
+            ' ON posting.broker_id = entry.broker_id AND posting.entry_id = entry.entry_id'
+            ' JOIN public.ledger_ledgeraccount account'
+            ' ON account.broker_id = posting.broker_id AND account.id = posting.account_id'
+            ' GROUP BY posting.broker_id, posting.entry_id, account.currency'
+            ' HAVING sum(posting.amount) <> 0)'
+            INTO is_unbalanced;
+        IF is_unbalanced THEN
             RAISE EXCEPTION 'the postings of an entry do not sum to zero' USING ERRCODE = 'check_violation';
         END IF;
         RETURN NULL;
     END $$
     """,
+    # Arguments: column and table of each reference. Not LIMIT 1: the planner would expect to find one soon.
+    """
+    CREATE OR REPLACE FUNCTION public.require_references() RETURNS trigger LANGUAGE plpgsql AS $$
+    DECLARE
+        missing bigint;
+    BEGIN
+        FOR argument IN 0 .. TG_NARGS - 1 BY 2 LOOP
+            EXECUTE format(
+                'SELECT min(key) FROM (SELECT DISTINCT broker_id, %1$I AS key FROM inserted) reference'
+                ' WHERE key IS NOT NULL AND NOT EXISTS (SELECT FROM public.%2$I target'
+                ' WHERE target.broker_id = reference.broker_id AND target.id = reference.key)',
+                TG_ARGV[argument], TG_ARGV[argument + 1]
+            ) INTO missing;
+            IF missing IS NOT NULL THEN
+                RAISE EXCEPTION '%.% = % is not in %', TG_TABLE_NAME, TG_ARGV[argument], missing,
+                    TG_ARGV[argument + 1] USING ERRCODE = 'foreign_key_violation';
+            END IF;
+        END LOOP;
+        RETURN NULL;
+    END $$
+    """,
+    # Arguments: table and column of each reference to this one.
+    """
+    CREATE OR REPLACE FUNCTION public.refuse_while_referenced() RETURNS trigger LANGUAGE plpgsql AS $$
+    DECLARE
+        is_referenced boolean;
+    BEGIN
+        FOR argument IN 0 .. TG_NARGS - 1 BY 2 LOOP
+            EXECUTE format(
+                'SELECT EXISTS (SELECT FROM public.%1$I WHERE broker_id = $1 AND %2$I = $2)',
+                TG_ARGV[argument], TG_ARGV[argument + 1]
+            ) INTO is_referenced USING OLD.broker_id, OLD.id;
+            IF is_referenced THEN
+                RAISE EXCEPTION '% % is referenced by %', TG_TABLE_NAME, OLD.id, TG_ARGV[argument]
+                    USING ERRCODE = 'foreign_key_violation';
+            END IF;
+        END LOOP;
+        RETURN NULL;
+    END $$
+    """,
 )
-FUNCTION_NAMES = ("refuse_change_of_history", "require_balanced_entries")
+FUNCTION_NAMES = (
+    "refuse_change_of_history", "refuse_loss", "require_balanced_entries", "require_references",
+    "refuse_while_referenced",
+)  # fmt: skip
 
 
 class FenceIncomplete(RuntimeError):
@@ -65,7 +135,14 @@ def secure_database(cursor: Any, app_role: str) -> int:
         _fence(cursor, table)
         if table.kind is Kind.HISTORY:
             _freeze(cursor, table.name)
+        elif table.kind in (Kind.TENANT, Kind.BROKER):
+            event = "BEFORE TRUNCATE ON {} FOR EACH STATEMENT"
+            _ensure_trigger(cursor, table.name, TENANT_TRUNCATE, event, "refuse_loss")
+        if table.kept is not None:
+            _keep(cursor, table.name, table.kept)
     _require_balance(cursor)
+    _require_references(cursor, tables)
+    _fill(cursor)
     return len(tables)
 
 
@@ -115,6 +192,9 @@ def _secure_schema(cursor: Any, role: str) -> None:
 def _grant(cursor: Any, table: Table, role: str) -> None:
     cursor.execute(f"REVOKE ALL ON TABLE {_quoted(table.name)} FROM PUBLIC, {role}")
     cursor.execute(f"GRANT {', '.join(table.privileges)} ON TABLE {_quoted(table.name)} TO {role}")
+    if table.updates:
+        columns = ", ".join(map(_quoted, table.updates))
+        cursor.execute(f"GRANT UPDATE ({columns}) ON TABLE {_quoted(table.name)} TO {role}")
     cursor.execute(
         "SELECT sequence.relname FROM pg_depend JOIN pg_class sequence"
         " ON sequence.oid = objid AND relkind = 'S'"
@@ -169,20 +249,83 @@ def _freeze(cursor: Any, table: str) -> None:
         _ensure_trigger(cursor, table, trigger, event, "refuse_change_of_history")
 
 
+def _keep(cursor: Any, table: str, kept: Kept) -> None:
+    _ensure_trigger(cursor, table, KEPT_ROWS, "BEFORE DELETE ON {} FOR EACH ROW", "refuse_loss")
+    changes = [f"old.{column} IS DISTINCT FROM new.{column}" for column in map(_quoted, kept.decided)]
+    changes += [
+        f"(old.{column} IS NOT NULL AND old.{column} IS DISTINCT FROM new.{column})"
+        for column in map(_quoted, kept.once)
+    ]
+    condition = " OR ".join(changes)
+    # Named after what it refuses: a changed declaration makes a new one.
+    name = f"{KEPT_COLUMNS}_{hashlib.sha256(condition.encode()).hexdigest()[:8]}"
+    event = f"BEFORE UPDATE ON {{}} FOR EACH ROW WHEN ({condition})"
+    _ensure_trigger(cursor, table, name, event, "refuse_loss")
+    cursor.execute(
+        "SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass AND starts_with(tgname, %s)"
+        " AND tgname <> %s",
+        [_quoted(table), f"{KEPT_COLUMNS}_", name],
+    )
+    for (former,) in cursor.fetchall():
+        cursor.execute(f"DROP TRIGGER {_quoted(former)} ON {_quoted(table)}")
+
+
 def _require_balance(cursor: Any) -> None:
     event = "AFTER INSERT ON {} REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT"
     _ensure_trigger(cursor, "ledger_posting", LEDGER_BALANCE, event, "require_balanced_entries")
 
 
-def _ensure_trigger(cursor: Any, table: str, trigger: str, event: str, function: str) -> None:
+def _require_references(cursor: Any, tables: Mapping[str, Table]) -> None:
+    """What foreign keys are elsewhere, for tables whose references are checked statement by statement."""
+    pointing: dict[str, list[str]] = {}
+    for table in tables.values():
+        if table.checked_references:
+            event = "AFTER INSERT ON {} REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT"
+            arguments = [name for pair in table.checked_references.items() for name in pair]
+            _ensure_trigger(cursor, table.name, REFERENCES, event, "require_references", arguments)
+        for column, target in table.checked_references.items():
+            pointing.setdefault(target, []).extend((table.name, column))
+    for target, arguments in pointing.items():
+        # No row of history ever goes or changes, and none that is kept.
+        if tables[target].kind is not Kind.HISTORY and tables[target].kept is None:
+            _ensure_trigger(
+                cursor, target, REFERENCED, "AFTER DELETE ON {} FOR EACH ROW", "refuse_while_referenced",
+                arguments,
+            )  # fmt: skip
+            _ensure_trigger(
+                cursor, target, f"{REFERENCED}_key",
+                "AFTER UPDATE OF broker_id, id ON {} FOR EACH ROW"
+                " WHEN ((OLD.broker_id, OLD.id) IS DISTINCT FROM (NEW.broker_id, NEW.id))",
+                "refuse_while_referenced", arguments,
+            )  # fmt: skip
+
+
+def _fill(cursor: Any) -> None:
+    for table, percent in FILL_FACTORS.items():
+        option = f"fillfactor={percent}"
+        cursor.execute(
+            "SELECT %s = ANY(reloptions) FROM pg_class WHERE oid = %s::regclass", [option, _quoted(table)]
+        )
+        if not cursor.fetchone()[0]:
+            cursor.execute(f"ALTER TABLE {_quoted(table)} SET ({option})")
+
+
+def _ensure_trigger(
+    cursor: Any, table: str, trigger: str, event: str, function: str, arguments: Sequence[str] = ()
+) -> None:
     cursor.execute(
-        "SELECT tgenabled = 'A' FROM pg_trigger WHERE tgrelid = %s::regclass AND tgname = %s",
+        "SELECT tgenabled = 'A', tgargs FROM pg_trigger WHERE tgrelid = %s::regclass AND tgname = %s",
         [_quoted(table), trigger],
     )
     found = cursor.fetchone()
+    if found is not None and bytes(found[1]) != b"".join(name.encode() + b"\0" for name in arguments):
+        cursor.execute(f"DROP TRIGGER {trigger} ON {_quoted(table)}")
+        found = None
     if found is None:
+        written = ", ".join(f"'{name}'" for name in arguments)
         cursor.execute(
-            f"CREATE TRIGGER {trigger} {event.format(_quoted(table))} EXECUTE FUNCTION public.{function}()"
+            f"CREATE TRIGGER {trigger} {event.format(_quoted(table))}"
+            f" EXECUTE FUNCTION public.{function}({written})"
         )
     if found is None or not found[0]:
         # ALWAYS: also where a session plays the replica.

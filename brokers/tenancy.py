@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeVar
 from django.db import models
 from django.db.models.base import ModelBase
 
+from brokers.bulk import insert_rows
 from brokers.fields import TenantForeignKey, TenantOneToOneField, TenantReference
 from brokers.scope import ForeignBroker, broker_id_or_none, current_broker_id
 
@@ -22,7 +23,12 @@ class TenantQuerySet(models.QuerySet[M]):
         rows = list(objs)
         for row in rows:
             _claim(row)
-        return super().bulk_create(rows, *args, **kwargs)
+        if args or set(kwargs) - {"batch_size"} or any(row.pk is not None for row in rows):
+            return super().bulk_create(rows, *args, **kwargs)
+        size = kwargs.get("batch_size") or len(rows) or 1
+        for start in range(0, len(rows), size):
+            insert_rows(rows[start : start + size])
+        return rows
 
     def bulk_update(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> int:
         rows = list(objs)
@@ -67,7 +73,7 @@ class TenantModelBase(ModelBase):
             *options.constraints,
             models.UniqueConstraint(fields=["broker", "id"], name=_identifier(table, "tenant_key")),
         ]
-        for field in options.local_fields:
+        for field in options.local_fields if model.references_are_keys else ():
             if isinstance(field, TenantForeignKey | TenantOneToOneField):
                 constraints.append(
                     TenantReference(name=_identifier(table, f"{field.name}_ref"), field=field.name)
@@ -92,6 +98,8 @@ class TenantModel(models.Model, metaclass=TenantModelBase):
 
     #: Tables whose rows never change: the application role may only read and insert (see `secure_database`).
     append_only: ClassVar[bool] = False
+    #: Whether each reference is a foreign key of the database, which checks it row by row.
+    references_are_keys: ClassVar[bool] = True
 
     class Meta:
         abstract = True
@@ -123,6 +131,19 @@ class HistoryModel(TenantModel):
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         raise HistoryIsAppendOnly(self._meta.label)
+
+
+class BulkHistoryModel(HistoryModel):
+    """History of which one rollover may write a million rows.
+
+    Its references are checked once for all rows of a statement, when it ends, and not row by row at commit,
+    where they would cost more than all else (see `brokers.secure`). So what they point to is written before.
+    """
+
+    references_are_keys = False
+
+    class Meta:
+        abstract = True
 
 
 class HistoryIsAppendOnly(RuntimeError):

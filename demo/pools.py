@@ -35,7 +35,7 @@ from ledger.services import Draft
 from money.exact import ZERO, decimal_of, exact_sum, scaled_int
 from offers.models import Offer
 from rollover.models import CountedDeal, Rollover
-from rollover.services.pricing import flow_lines, result_lines, rollover_transfers
+from rollover.services.pricing import Ends, flow_lines, result_lines, rollover_transfers
 from rollover.services.snapshot import in_quiet_window
 from trading.gateway import DealAction, DealEntry
 from trading.simulator.catalogue import SYMBOLS
@@ -238,12 +238,19 @@ class PastPool:
         account, point, past = self.account, book.point, self.past
         broker, free_money = self.cast.broker, snapshot.withdrawable
         execution = Execution(account, book, broker, snapshot.has_open_positions, free_money)
+        execution.intervals = list(self._intervals.values())
         execution.carry_out(due, requests, self.investments)
         if any(request.state != Request.State.EXECUTED for request in requests):
             raise PastNotPossible(f"{account.name}, {point.priced_at}: {[r.reason_code for r in requests]}")
-        for request in requests:
-            self._share_interval(request.investment)
-        drafts = rollover_transfers(account, execution, self.cast.broker)
+        for interval in book.advanced_intervals:
+            interval.save()
+        for interval in book.new_intervals:
+            interval.save()
+            self._intervals[interval.pk] = interval
+        for investment in book.touched.values():
+            # An interval that began at this rollover had no key when it was joined.
+            investment.interval_id = None if investment.interval is None else investment.interval.pk
+        drafts = rollover_transfers(account, execution, broker, Ends.of([execution]))
         self._move(point.priced_at, execution.releases, drafts)
         for entry in book.entries:
             entry.pk, entry.public_id = past.keys.next(UnitEntry), past.identifiers.at(point.priced_at)
@@ -272,11 +279,6 @@ class PastPool:
                 and interval.ends_after_sequence <= point.flow_sequence
             )
         ]
-
-    def _share_interval(self, investment: Investment) -> None:
-        """One object per interval: its opening price is not in the database yet and cannot be read."""
-        if investment.interval is not None:
-            investment.interval = self._intervals.setdefault(investment.interval.pk, investment.interval)
 
     def _closed_lots(self) -> Decimal:
         """Of the deals that this rollover counts: each of these trades closes a position as a whole."""
@@ -453,6 +455,7 @@ class PastPool:
             purpose=purpose,
             subject=subject,
             payee=payee,
+            pool=self.account.public_id,
             amount=amount,
             currency=self.account.currency,
             currency_digits=self.digits,
@@ -473,6 +476,7 @@ class PastPool:
             login=end.login,
             side=end.side,
             owner=end.owner,
+            pool=transfer.pool,
             amount=amount,
             currency=self.account.currency,
             currency_digits=self.digits,

@@ -37,6 +37,7 @@ from money.exact import exact_sum
 from outbox.models import Event
 from outbox.services import record_event
 from rollover.models import CountedDeal, Rollover
+from rollover.services.chain import record_links
 from track_record.services import refresh_statistics
 from trading.gateway import DealAction
 from trading.models import TradingServer
@@ -147,6 +148,9 @@ class _Load:
             cursor.execute("ANALYZE")
         for cast, _ in pasts:
             with broker_scope(cast.broker.pk):
+                self.say(f"{cast.broker.name}: chains of their books")
+                for account in cast.accounts:
+                    record_links([account.pk])
                 self.say(f"{cast.broker.name}: track records")
                 refresh_statistics(cast.accounts)
 
@@ -237,6 +241,8 @@ class _Load:
                 deal.symbol,
                 deal.volume,
                 deal.price,
+                # Each of these trades closes a position as a whole.
+                deal.volume if part is CountedDeal.Part.RESULT else 0,
                 deal.profit,
                 account.currency_digits,
                 deal.comment,
@@ -293,6 +299,7 @@ _COUNTED_COLUMNS = (
     "symbol",
     "volume",
     "price",
+    "closed_lots",
     "amount",
     "currency_digits",
     "comment",

@@ -11,10 +11,11 @@ from brokers.fields import (
     UnitsField,
     whole_minor_units,
 )
-from brokers.tenancy import HistoryModel
+from brokers.tenancy import BulkHistoryModel
+from fees.fields import ExplanationField
 
 
-class Charge(HistoryModel):
+class Charge(BulkHistoryModel):
     """One fee of one investment at the price of one rollover, with everything it was computed from.
 
     Taken as units at that price; an entry fee is taken of the deposit before units are issued.
@@ -38,8 +39,9 @@ class Charge(HistoryModel):
         DEPOSIT = "deposit", _("Deposit")
 
     public_id = PublicIdField()
-    account = TenantForeignKey("accounts.PammAccount", related_name="+")
-    investment = TenantForeignKey("allocation.Investment", related_name="charges")
+    # Composite indexes below, and keys, begin with what has none of its own.
+    account = TenantForeignKey("accounts.PammAccount", related_name="+", db_index=False)
+    investment = TenantForeignKey("allocation.Investment", related_name="charges", db_index=False)
     price_point = TenantForeignKey("allocation.PricePoint", related_name="charges")
     kind = models.CharField(max_length=16, choices=Kind)
     occasion = models.CharField(max_length=16, choices=Occasion)
@@ -53,7 +55,7 @@ class Charge(HistoryModel):
     mark_after = UnitsField()
     carried_before = AccumulatorField()
     carried_after = AccumulatorField()
-    explanation = models.JSONField()
+    explanation = ExplanationField()
     charged_at = models.DateTimeField()
 
     class Meta:
@@ -71,7 +73,7 @@ class Charge(HistoryModel):
         return f"{self.get_kind_display()} {self.amount:.{self.currency_digits}f} {self.currency}"
 
 
-class ChargePart(HistoryModel):
+class ChargePart(BulkHistoryModel):
     """What one party receives of a charge. The parts of a charge sum to its amount.
 
     `payee` is the public id of the party (manager, broker, agent): the subject of its payable account.
@@ -82,9 +84,9 @@ class ChargePart(HistoryModel):
         AGENT = "agent", _("Agent")
         MANAGER = "manager", _("Manager")
 
-    charge = TenantForeignKey(Charge, related_name="parts")
+    charge = TenantForeignKey(Charge, related_name="parts", db_index=False)
     account = TenantForeignKey("accounts.PammAccount", related_name="+")
-    price_point = TenantForeignKey("allocation.PricePoint", related_name="+")
+    price_point = TenantForeignKey("allocation.PricePoint", related_name="+", db_index=False)
     party = models.CharField(max_length=8, choices=Party)
     level = models.PositiveSmallIntegerField(default=0, help_text=_("Of an agent: 1 is the nearest."))
     payee = models.UUIDField()

@@ -114,8 +114,12 @@ class TermsRead:
         if investment.is_own_capital or investment.terms_id is None:
             return NO_FEES
         known = self._by_key.get(investment.terms_id)
+        return self.of_version(investment.terms) if known is None else known
+
+    def of_version(self, terms: Terms) -> FeeTerms:
+        known = self._by_key.get(terms.pk)
         if known is None:
-            known = self._by_key[investment.terms_id] = fee_terms_of(investment.terms)
+            known = self._by_key[terms.pk] = fee_terms_of(terms)
         return known
 
 
@@ -301,12 +305,15 @@ def interval_return(investment: Investment, price: Price) -> Decimal:
     """Time-weighted return since the trading interval, or the investment, began; 9 places."""
     opening = investment.interval.opening if investment.interval is not None else None
     start = _later(opening, investment.joined)
-    return ZERO if start is None else _return_between(start.price_equity, start.price_units, price)
+    return ZERO if start is None else return_between(start.price_equity, start.price_units, price)
 
 
 @lru_cache(maxsize=1024)
-def _return_between(equity: Decimal, units: Decimal, price: Price) -> Decimal:
-    """Many investments began at one price."""
+def return_between(equity: Decimal, units: Decimal, price: Price) -> Decimal:
+    """Time-weighted return from a price point's price to `price`; 9 places, 0 from a price of 0.
+
+    Many investments began at one price.
+    """
     start = Price(equity, units)
     return ZERO if start.is_zero else time_weighted_return(start, price)
 
@@ -347,11 +354,16 @@ def _balance_behind(
         return None, _ALIKE
     return behind_by_balance(
         units=investment.units,
-        pool_balance=exact_sum((point.server_balance, -point.owed, point.incoming)),
+        pool_balance=pool_balance(point),
         pool_units=point.units,
         pool_equity=point.equity,
         digits=moment.digits,
     )
+
+
+def pool_balance(point: PricePoint) -> Decimal:
+    """The server's balance at a price point, less what was owed, plus what was on its way in."""
+    return exact_sum((point.server_balance, -point.owed, point.incoming))
 
 
 def _figures(investment: Investment, read: TermsRead) -> InvestmentFigures:

@@ -1,7 +1,7 @@
 """Who receives a fee, and into which account on the trading server."""
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from django.db.models import F
@@ -20,6 +20,10 @@ class Place:
     server_id: int
     currency: str
     currency_digits: int
+
+
+Payable = Mapping[tuple[uuid.UUID, Place], Endpoint]
+"""Where parties can be paid, at every place where they have an account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +53,17 @@ class Recipients:
         agents = tuple(uuid.UUID(agent) for agent in investment.agents)
         return Payees(self.broker, agents, self.manager)
 
-    def endpoints(self, payees: Collection[uuid.UUID]) -> dict[uuid.UUID, Endpoint]:
-        """Where each of `payees` is paid; absent who has no account for it. Two statements, however many.
+    def endpoint(self, payee: uuid.UUID, payable: Payable) -> Endpoint | None:
+        """Where the payee is paid; None where there is no account for it. Without a query where the account
+        came with its `income_account`: that is where the manager is paid.
 
-        The manager is paid into the account's income account.
+        `payable` is what `payable_endpoints` says of the others.
         """
         account = self.account
-        place = Place(account.server_id, account.currency, account.currency_digits)
-        found = {
-            payee: endpoint
-            for (payee, at), endpoint in payable_endpoints(set(payees) - {self.manager}).items()
-            if at == place
-        }
-        if self.manager in payees:
+        if payee == self.manager:
             income = account.income_account
-            found[self.manager] = Endpoint(income.login, Side.PERSONAL, income.public_id)
-        return found
+            return Endpoint(income.login, Side.PERSONAL, income.public_id)
+        return payable.get((payee, Place(account.server_id, account.currency, account.currency_digits)))
 
 
 def payable_endpoints(payees: Collection[uuid.UUID]) -> dict[tuple[uuid.UUID, Place], Endpoint]:

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
@@ -18,7 +18,6 @@ from pamm_platform.admin_pages import (
     NoteForm,
     ReadOnlyAdmin,
     amount,
-    change_url,
     identifier,
     link,
     staff_member,
@@ -87,26 +86,20 @@ class RequestAdmin(ReadOnlyAdmin):
     def approve(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row: Request = self.get_or_404(request, object_id)
         form = ApproveForm(request.POST or None, initial={"expected_amount": row.amount})
-        if request.method == "POST" and form.is_valid():
-            self.carried_out(
-                request,
-                lambda: confirm_request(
-                    request=row,
-                    by=staff_member(request),
-                    expected_amount=form.cleaned_data["expected_amount"],
-                ),
-                row=row,
-                done=_now("The request was approved."),
-            )
-            return HttpResponseRedirect(change_url(row))
-        return self.confirmation(
+        return self.confirmed(
             request,
+            lambda: confirm_request(
+                request=row,
+                by=staff_member(request),
+                expected_amount=form.cleaned_data["expected_amount"],
+            ),
+            row=row,
+            done=lambda: _now("The request was approved."),
             title=_("Approve this request"),
             form=form,
             facts=_facts(row),
             submit=_("Approve"),
             warning=_("It will be executed at the next rollover."),
-            back=change_url(row),
         )
 
     @action(
@@ -119,23 +112,16 @@ class RequestAdmin(ReadOnlyAdmin):
     def reject(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row: Request = self.get_or_404(request, object_id)
         form = NoteForm(request.POST or None)
-        if form.is_valid():
-            note = form.cleaned_data["note"]
-            self.carried_out(
-                request,
-                lambda: reject_request(request=row, by=staff_member(request), note=note),
-                row=row,
-                done=_now("The request was rejected: %(note)s") % {"note": note},
-            )
-            return HttpResponseRedirect(change_url(row))
-        return self.confirmation(
+        return self.confirmed(
             request,
+            lambda: reject_request(request=row, by=staff_member(request), note=form.cleaned_data["note"]),
+            row=row,
+            done=lambda: _now("The request was rejected: %(note)s") % {"note": form.cleaned_data["note"]},
             title=_("Reject this request"),
             form=form,
             facts=_facts(row),
             submit=_("Reject"),
             warning=_("The investor sees the note."),
-            back=change_url(row),
         )
 
 

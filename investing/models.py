@@ -32,6 +32,11 @@ class Request(TenantModel):
         EXPIRED = "expired", _("Expired")
         FAILED = "failed", _("Failed")
 
+    class Origin(models.TextChoices):
+        OWNER = "owner", _("Asked for by the owner")
+        ACCOUNT_CLOSING = "account_closing", _("The account is closed")
+        RECONCILIATION = "reconciliation", _("Money found in the account")
+
     OPEN_STATES = (State.PENDING, State.CONFIRMED, State.COLLECTING)
 
     public_id = PublicIdField()
@@ -45,6 +50,7 @@ class Request(TenantModel):
         default=False, help_text=_("A withdrawal that would leave too little may close the investment.")
     )
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
+    origin = models.CharField(max_length=16, choices=Origin, default=Origin.OWNER)
     idempotency_key = models.CharField(max_length=64)
     created_at = models.DateTimeField(default=timezone.now)
     created_by = TenantForeignKey("accounts.User", related_name="+")
@@ -58,6 +64,13 @@ class Request(TenantModel):
     reason_note = models.CharField(max_length=300, blank=True)
     collection = TenantOneToOneField(
         "transfers.Transfer", related_name="+", null=True, blank=True, help_text=_("The money of a deposit.")
+    )
+    paid_by = TenantForeignKey(
+        "accounts.HouseAccount",
+        related_name="+",
+        null=True,
+        blank=True,
+        help_text=_("The broker's account a deposit comes from, instead of the personal account."),
     )
     unit_entry = TenantOneToOneField("allocation.UnitEntry", related_name="request", null=True, blank=True)
     blocks_deposits_until = models.DateTimeField(

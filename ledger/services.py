@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from django.db import transaction
 
+from brokers.bulk import insert_values
 from ledger.errors import EntryDoesNotBalance, EntryOutsideTransaction
 from ledger.models import Entry, LedgerAccount, Posting
 
@@ -52,10 +53,14 @@ def record_entries(drafts: Iterable[Draft]) -> list[Entry]:
         Entry(kind=draft.kind, source=draft.source, occurred_at=draft.occurred_at, note=draft.note)
         for draft, _ in kept
     )
-    Posting.objects.bulk_create(
-        Posting(entry=entry, account=accounts[key], amount=amount, currency_digits=key.currency_digits)
-        for entry, (_, lines) in zip(entries, kept, strict=True)
-        for key, amount in lines
+    insert_values(
+        Posting,
+        ("entry_id", "account_id", "amount", "currency_digits"),
+        [
+            (entry.pk, accounts[key].pk, amount, key.currency_digits)
+            for entry, (_, lines) in zip(entries, kept, strict=True)
+            for key, amount in lines
+        ],
     )
     return entries
 

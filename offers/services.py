@@ -158,6 +158,17 @@ def close_offer(*, offer: Offer, by: User) -> Offer:
         return _moved(_locked(offer, by), Offer.State.CLOSED, since=since, event="offer.closed")
 
 
+def close_offers_of(account: PammAccount) -> None:
+    """Close all offers of an account that is being closed, in the caller's transaction, its row locked.
+
+    Who may do that is the caller's to know.
+    """
+    since = (Offer.State.DRAFT, Offer.State.OPEN, Offer.State.PAUSED)
+    offers = Offer.objects.select_for_update(of=("self",)).select_related("account").filter(account=account)
+    for offer in offers.exclude(state=Offer.State.CLOSED).order_by("id"):
+        _moved(offer, Offer.State.CLOSED, since=since, event="offer.closed")
+
+
 def create_join_link(
     *, offer: Offer, expires_at: datetime | None = None, single_use: bool = False, by: User
 ) -> JoinLink:

@@ -128,9 +128,12 @@ class BackOfficeAdmin(ModelAdmin):
         submit: Any,
         warning: Any = "",
         back: str,
+        effect: Sequence[tuple[Any, Any]] = (),
         hidden: Sequence[tuple[str, str]] = (),
     ) -> TemplateResponse:
-        """The page between a button and its effect. `hidden` is repeated by the form when it is sent."""
+        """The page between a button and its effect. `effect` is what it would do as the form stands, `hidden`
+        is repeated by the form when it is sent.
+        """
         context = self.admin_site.each_context(request) | {
             "title": title,
             "opts": self.model._meta,
@@ -139,6 +142,7 @@ class BackOfficeAdmin(ModelAdmin):
             "submit_label": submit,
             "warning": warning,
             "back": back,
+            "effect": effect,
             "hidden": hidden,
         }
         request.current_app = self.admin_site.name
@@ -154,6 +158,35 @@ class BackOfficeAdmin(ModelAdmin):
         self.log_change(request, row, str(done))
         messages.success(request, done)
         return True
+
+    def confirmed(
+        self,
+        request: HttpRequest,
+        act: Callable[[], Any],
+        *,
+        row: Any,
+        form: forms.Form,
+        done: Callable[[], Any],
+        title: Any,
+        facts: Iterable[tuple[Any, Any]],
+        submit: Any,
+        warning: Any = "",
+    ) -> HttpResponse:
+        """Ask first, then act: the confirmation page of a row until its form is sent and valid, then `act`,
+        what came of it, and the row's own page. `act` and `done` may read what the form holds by then.
+        """
+        if request.method == "POST" and form.is_valid():
+            self.carried_out(request, act, row=row, done=done())
+            return HttpResponseRedirect(change_url(row))
+        return self.confirmation(
+            request,
+            title=title,
+            form=form,
+            facts=facts,
+            submit=submit,
+            warning=warning,
+            back=change_url(row),
+        )
 
 
 class ReadOnlyAdmin(BackOfficeAdmin):

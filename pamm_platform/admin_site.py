@@ -172,6 +172,14 @@ def _tiles(health: BrokerHealth) -> list[dict[str, object]]:
             _("%(open)d operations under way") % {"open": health.transfers_open},
         ),
         tile(
+            _("Findings open"),
+            health.findings_open,
+            "rollover_finding",
+            "?state__exact=open",
+            _("%(conflicts)d operations in conflict, %(servers)d trading servers failing")
+            % {"conflicts": health.transfers_in_conflict, "servers": health.servers_failing},
+        ),
+        tile(
             _("Rollovers under way"),
             health.open_rollovers,
             "rollover_rollover",
@@ -207,6 +215,16 @@ def _navigation() -> list[tuple[str, list[tuple[str, str, str]]]]:
                 ("allocation.UnitEntry", "", "toll"),
                 ("allocation.PricePoint", "", "show_chart"),
                 ("rollover.CountedDeal", "", "candlestick_chart"),
+                ("trading.Order", _("Own orders"), "shopping_cart_checkout"),
+            ],
+        ),
+        (
+            _("Checks"),
+            [
+                ("rollover.Finding", _("Findings"), "policy"),
+                ("rollover.Decision", _("Decisions"), "gavel"),
+                ("rollover.Inspection", _("Nightly comparisons"), "nightlight"),
+                ("rollover.Seal", _("Seals of the books"), "verified"),
             ],
         ),
         (

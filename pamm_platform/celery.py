@@ -6,11 +6,14 @@ from typing import Any
 from celery import Celery
 from celery.signals import beat_init, worker_init
 
+from pamm_platform.consumer import UnansweredAcknowledgements
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pamm_platform.settings.dev")
 
 app = Celery("pamm_platform")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.steps["consumer"].add(UnansweredAcknowledgements)
 
 
 @worker_init.connect

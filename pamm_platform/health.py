@@ -1,6 +1,7 @@
 """Health pages, answered before host resolution: a probe asks by address, not by a broker's host.
 
-`/health/live`: the process answers. `/health/ready`: PostgreSQL and Redis answer too.
+`/health/live`: the process answers. `/health/ready`: PostgreSQL answers too. Where Redis does not, that is
+said, but pages are served: no proxy may take every web process away because the queue is down.
 """
 
 from collections.abc import Callable
@@ -21,24 +22,27 @@ class HealthMiddleware:
         if request.path == "/health/live":
             return HttpResponse("alive\n", content_type="text/plain")
         if request.path == "/health/ready":
-            missing = missing_services()
-            text = f"missing: {', '.join(missing)}\n" if missing else "ready\n"
-            return HttpResponse(text, content_type="text/plain", status=503 if missing else 200)
+            if not _database_answers():
+                return HttpResponse("missing: database\n", content_type="text/plain", status=503)
+            text = "ready\n" if _queue_answers() else "ready, without: queue\n"
+            return HttpResponse(text, content_type="text/plain")
         return self.get_response(request)
 
 
-def missing_services() -> list[str]:
-    """Names of the services that do not answer; never why, for the page is public."""
-    missing = []
+def _database_answers() -> bool:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except DatabaseError:
         connection.close()
-        missing.append("database")
+        return False
+    return True
+
+
+def _queue_answers() -> bool:
     try:
         with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2) as client:
             client.ping()
     except (redis.RedisError, OSError):
-        missing.append("queue")
-    return missing
+        return False
+    return True

@@ -1,8 +1,10 @@
 """Rollovers in the back office: list, ordering by hand, schedule, counted deals and the allocation audit."""
 
 import csv
+import io
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from functools import partial
 from typing import Any, ClassVar
 
@@ -24,19 +26,22 @@ from accounts.models import PammAccount, Role
 from allocation.models import Investment
 from brokers.errors import NotFound
 from fees.explanations import charge_text, explained
-from fees.models import ChargePart
 from fees.queries import with_figures
+from money.rounding import UNIT_PLACES
 from pamm_platform.admin_pages import (
     AccountFilter,
     BackOfficeAdmin,
     ListOnlyAdmin,
+    NoteForm,
     PublicIdChangeList,
     ReadOnlyAdmin,
     amount,
     change_url,
     figure,
+    identifier,
     link,
     list_url,
+    opened,
     plain,
     staff_member,
     structure,
@@ -46,13 +51,22 @@ from pamm_platform.admin_site import back_office
 from pamm_platform.templatetags.figures import plain_amount
 from rollover.accrued import accrued_of_investments
 from rollover.calc.audit import AuditLine
-from rollover.models import CountedDeal, Rollover, Schedule
-from rollover.queries import AllocationAudit, allocation_audit, charges_at, deals_counted_at
-from rollover.services import order_rollover
+from rollover.models import CountedDeal, Decision, Finding, Inspection, Rollover, Schedule, Seal
+from rollover.queries import (
+    AllocationAudit,
+    AuditStream,
+    allocation_audit,
+    charges_at,
+    charges_to_file,
+    deals_counted_at,
+)
+from rollover.services import order_rollover, settle_finding
 from rollover.verification import AccruedFees
 
 LINES_PER_PAGE = 100
-ROWS_SHOWN = 200
+LINES_AT_ONCE = 200
+"""How many lines of a file are sent together."""
+ROWS_SHOWN = 100
 ACCRUED_PARAMETER = "accrued"
 """Asks for accrued fees where they take a replay of the account's history."""
 
@@ -220,7 +234,7 @@ class RolloverAdmin(ReadOnlyAdmin):
         rollover = self.get_or_404(request, object_id)
         if rollover.price_point_id is None:
             raise NotFound
-        answer = StreamingHttpResponse(_csv_lines(rollover), content_type="text/csv; charset=utf-8")
+        answer = StreamingHttpResponse(_csv_text(rollover), content_type="text/csv; charset=utf-8")
         answer["Content-Disposition"] = f'attachment; filename="audit-{rollover.public_id}.csv"'
         return answer
 
@@ -241,6 +255,108 @@ class CountedDealAdmin(ListOnlyAdmin):
     list_select_related = ("account",)
     list_filter = ("part", AccountFilter)
     search_fields = ("=ticket",)
+
+
+@admin.register(Decision, site=back_office)
+class DecisionAdmin(ListOnlyAdmin):
+    list_display: ClassVar = [
+        "made_at",
+        link("account", _("PAMM account")),
+        "kind",
+        amount("amount", _("amount"), of="account"),
+        "ticket",
+        "decided_by",
+        "note",
+        link("transfer", _("transfer")),
+    ]
+    list_select_related = ("account", "made_by", "transfer")
+    list_filter = ("kind", AccountFilter, ("made_at", RangeDateTimeFilter))
+    search_fields = ("=ticket", "note")
+
+    @admin.display(description=_("decided by"))
+    def decided_by(self, decision: Decision) -> Any:
+        return decision.made_by or _("its size")
+
+
+@admin.register(Finding, site=back_office)
+class FindingAdmin(ReadOnlyAdmin):
+    list_display: ClassVar = [
+        identifier("public_id", _("id")),
+        "kind",
+        "state",
+        link("account", _("PAMM account")),
+        "login",
+        "ticket",
+        "found_at",
+        "seen_at",
+    ]
+    list_select_related = ("account",)
+    list_filter = ("state", "kind", "found_at")
+    search_fields = ("=public_id", "=login", "=ticket", "=key")
+    search_help_text = _("Public id, login, ticket or key")
+    fields: ClassVar = [
+        "public_id",
+        "kind",
+        "state",
+        words("server", _("trading server")),
+        link("account", _("PAMM account")),
+        "login",
+        "ticket",
+        "key",
+        structure("expected", _("in our books")),
+        structure("found", _("on the trading server")),
+        "found_at",
+        "seen_at",
+        "settled_at",
+        link("settled_by", _("settled by")),
+        "note",
+    ]
+    actions_detail: ClassVar = ["settle"]
+
+    @action(description=_("Settle"), url_path="settle", permissions=["decide"], icon="task_alt")
+    def settle(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Close it with a note of what was done about it."""
+        finding = self.get_or_404(request, object_id)
+        form = NoteForm(request.POST or None)
+        return self.confirmed(
+            request,
+            lambda: settle_finding(finding=finding, by=staff_member(request), note=form.cleaned_data["note"]),
+            row=finding,
+            done=lambda: _now("Settled: %(note)s") % {"note": form.cleaned_data["note"]},
+            title=_("Settle this finding"),
+            form=form,
+            facts=[
+                (_("What was found"), finding.get_kind_display()),
+                (_("PAMM account"), finding.account or _("none: another account of the server")),
+                (_("Login"), finding.login),
+                (_("In our books"), opened(finding.expected)),
+                (_("On the trading server"), opened(finding.found)),
+            ],
+            submit=_("Settle"),
+            warning=_("It is settled as it stands. Should it change, it opens again and holds its account."),
+        )
+
+
+@admin.register(Inspection, site=back_office)
+class InspectionAdmin(ListOnlyAdmin):
+    list_display: ClassVar = [
+        "began_at",
+        words("server", _("trading server")),
+        "compared_since",
+        "logins",
+        "deals",
+        "legs",
+        "found",
+        "completed_at",
+    ]
+    list_select_related = ("server",)
+    list_filter = ("began_at",)
+
+
+@admin.register(Seal, site=back_office)
+class SealAdmin(ListOnlyAdmin):
+    list_display: ClassVar = ["day", "sealed_at", "key_id", "signature"]
+    list_filter = ("day",)
 
 
 class ScheduleChangeList(PublicIdChangeList):
@@ -290,82 +406,77 @@ def _accrued_of(
     return None if accrued is None else {row.public_id: accrued[row.pk] for row in rows}
 
 
-class _Echo:
-    """A file that hands each line straight on."""
+def _csv_text(rollover: Rollover) -> Iterator[str]:
+    """The file, some lines at a time: each part takes a system call and an entry into the broker's scope."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    for number, row in enumerate(_csv_rows(rollover), 1):
+        writer.writerow(row)
+        if number % LINES_AT_ONCE == 0:
+            yield text.getvalue()
+            text.seek(0)
+            text.truncate()
+    yield text.getvalue()
 
-    def write(self, line: str) -> str:
-        return line
 
-
-def _csv_lines(rollover: Rollover) -> Iterator[str]:
-    audit = allocation_audit(rollover)
-    writer = csv.writer(_Echo())
-    yield writer.writerow(CSV_COLUMNS)
-    for line in audit.lines:
-        yield writer.writerow(
-            (
-                line.holding.investment,
-                _harmless(line.holding.owner),
-                line.holding.login,
-                "yes" if line.holding.is_own_capital else "no",
-                line.units_before,
-                line.value_before,
-                line.share,
-                line.value_priced,
-                line.deposited,
-                line.withdrawn,
-                line.charged,
-                line.rounding,
-                line.value_after,
-                line.units_after,
-                "yes" if line.flows_fit else "no",
-            )
+def _csv_rows(rollover: Rollover) -> Iterator[Sequence[object]]:
+    audit = AuditStream(rollover)
+    digits = audit.pool.digits
+    yield CSV_COLUMNS
+    for whose, line in audit.lines():
+        yield (
+            whose.investment,
+            _harmless(whose.owner),
+            whose.login,
+            "yes" if whose.is_own_capital else "no",
+            _written(line.units_before, UNIT_PLACES),
+            _written(line.value_before, digits),
+            _written(line.share, digits),
+            _written(line.value_priced, digits),
+            _written(line.deposited, digits),
+            _written(line.withdrawn, digits),
+            _written(line.charged, digits),
+            _written(line.rounding, digits),
+            _written(line.value_after, digits),
+            _written(line.units_after, UNIT_PLACES),
+            "yes" if line.flows_fit else "no",
         )
-    sums = audit.sums
-    yield writer.writerow(("residual", "", "", "", "", "", "", audit.residual, "", "", "", "", "", "", ""))
-    yield writer.writerow(
-        (
-            "sum",
-            "",
-            "",
-            "",
-            sums.units_before,
-            sums.value_before,
-            sums.share,
-            sums.value_priced,
-            sums.deposited,
-            sums.withdrawn,
-            sums.charged,
-            sums.rounding,
-            sums.value_after,
-            sums.units_after,
-            "",
-        )
-    )
-    for check in audit.checks:
-        yield writer.writerow(
-            ("check", check.code, "", "holds" if check.holds else "differs", check.expected, check.found)
-        )
-    for charge in charges_at(rollover):
-        yield writer.writerow(
-            (
-                "charge",
-                charge.investment.public_id,
-                charge.public_id,
-                charge.kind,
-                plain_amount(charge.amount, charge),
-                plain_amount(charge.uncollected, charge),
-                ", ".join(
-                    f"{_recipient(part)} {plain_amount(part.amount, part)}" for part in charge.parts.all()
-                ),
-                charge_text(charge),
-            )
+    outcome = audit.outcome()
+    residual = plain(outcome.residual)
+    yield ("residual", "", "", "", "", "", "", residual, "", "", "", "", "", "", "")
+    sums = (format(getattr(outcome.sums, column.name), "f") for column in fields(outcome.sums))
+    yield ("sum", "", "", "", *sums, "")
+    for check in outcome.checks:
+        holds = "holds" if check.holds else "differs"
+        yield ("check", check.code, "", holds, plain(check.expected), plain(check.found))
+    for row in charges_to_file(rollover):
+        charge = row.charge
+        yield (
+            "charge",
+            row.investment,
+            charge.public_id,
+            charge.kind,
+            plain_amount(charge.amount, charge),
+            plain_amount(charge.uncollected, charge),
+            ", ".join(
+                f"{_recipient(party, level)} {plain_amount(amount, charge)}"
+                for party, level, amount in row.parts
+            ),
+            charge_text(charge),
         )
 
 
-def _recipient(part: ChargePart) -> str:
+def _written(scaled: int, places: int) -> str:
+    """A whole number in units of the last of `places` decimals: -5 at 2 places is -0.05."""
+    if not places:
+        return str(scaled)
+    digits = str(abs(scaled)).zfill(places + 1)
+    return f"{'-' if scaled < 0 else ''}{digits[:-places]}.{digits[-places:]}"
+
+
+def _recipient(party: str, level: int) -> str:
     """`manager`, `broker`, `agent 1`."""
-    return f"{part.party} {part.level}" if part.level else part.party
+    return f"{party} {level}" if level else party
 
 
 def _harmless(text: str) -> str:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -50,6 +50,9 @@ FILES_WITHOUT_SCHEMA = {
 
 KEPT_TEMPLATES = 12
 
+_CLONES = itertools.count()
+"""Of the process: its benchmarks make clones beside its tests."""
+
 
 @dataclass(slots=True)
 class TestDatabases:
@@ -59,7 +62,6 @@ class TestDatabases:
 
     services: Services
     template: str = ""
-    _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def prepare(self) -> None:
         """Migrate the template unless one for this very schema exists; clear what killed runs left.
@@ -77,7 +79,7 @@ class TestDatabases:
     @contextmanager
     def clone(self) -> Iterator[str]:
         """A fresh clone for the length of the block. The name carries our pid: left-overs are recognised."""
-        name = f"test_clone_{os.getpid()}_{next(self._numbers)}"
+        name = f"test_clone_{os.getpid()}_{next(_CLONES)}"
         self._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, self.template)
         try:
             yield name

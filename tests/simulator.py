@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -34,6 +37,7 @@ class SimulatorProcess:
         frozen: bool = True,
         test_commands: bool = True,
         port: int = 0,
+        console: bool = False,
     ) -> None:
         self.folder = folder
         self.timezone = timezone
@@ -41,6 +45,7 @@ class SimulatorProcess:
         self.port = port
         switches = {"--frozen": frozen, "--test-commands": test_commands}
         self._options = [*options, *(name for name, on in switches.items() if on)]
+        self._console_port = 0 if console else None
         self._process: subprocess.Popen[str] | None = None
         self._control: Connection | None = None
 
@@ -48,6 +53,8 @@ class SimulatorProcess:
         command = [sys.executable, "-m", "trading.simulator", "--data-dir", str(self.folder)]
         command += ["--port", str(self.port), "--timezone", self.timezone]
         command += ["--manager-logins", str(MANAGER_LOGIN), *self._options]
+        if self._console_port is not None:
+            command += ["--console-port", str(self._console_port)]
         environment = {**os.environ, "SIMULATOR_MANAGER_PASSWORD": MANAGER_PASSWORD}
         self._process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -58,7 +65,19 @@ class SimulatorProcess:
             self.stop()
             raise AssertionError("the simulator did not start")
         self.port = int(line.rsplit(":", 1)[1])
+        if self._console_port is not None:
+            self._console_port = int(self._process.stdout.readline().rsplit(":", 1)[1])
         return self
+
+    @property
+    def console(self) -> str:
+        """Address of the console's page."""
+        return f"http://{self.host}:{self._console_port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def kill(self) -> None:
         """SIGKILL: nothing is flushed, nobody is told."""
@@ -121,21 +140,122 @@ class SimulatorProcess:
         calls: int = 1,
         skip: int = 0,
         seconds: float = 0,
+        code: int | None = None,
         login: int = 0,
-    ) -> None:
-        """`kind`: drop_before, drop_after, late (answer after `seconds`), empty list, forbid (403)."""
-        self.ask(
+        symbol: str = "",
+        rows: int | None = None,
+        lots: Decimal | str | None = None,
+        fields: Mapping[str, object] | None = None,
+    ) -> int:
+        """Arm a fault of a kind of `trading.simulator.faults.FaultKind`; its number.
+
+        `calls` are hit after `skip` were let through; 0 hits all until disarmed. `command` may be a mask
+        (`deal/*`). A restart ends armed faults.
+        """
+        optional = {
+            "code": code,
+            "login": login or None,
+            "symbol": symbol or None,
+            "rows": rows,
+            "lots": lots,
+            "fields": None if fields is None else json.dumps(fields, default=str),
+        }
+        answer = self.ask(
             "test/fault",
             kind=kind,
             command=command,
             calls=calls,
             skip=skip,
             seconds=seconds,
-            **({"login": login} if login else {}),
+            **{name: value for name, value in optional.items() if value is not None},
         )
+        return answer.record().integer("number")
+
+    def disarm_fault(self, number: int) -> None:
+        self.ask("test/fault", disarm=number)
+
+    def armed_faults(self) -> list[dict[str, Any]]:
+        """What is armed, in the order of arming, all figures as text."""
+        return list(self.ask("test/faults").record().get("armed"))
+
+    def switches(self) -> dict[str, Any]:
+        return dict(self.ask("test/faults").record().get("switches"))
+
+    def finish_late_calls(self) -> None:
+        """Wait until everything that was accepted to be applied late has been."""
+        while self.ask("test/faults").record().integer("late"):
+            time.sleep(0.01)
 
     def clear_faults(self) -> None:
+        """Nothing armed, every switch off, hidden deals shown, the zone as the books have it. Bookings and
+        the advanced clock stay."""
         self.ask("test/fault", clear=1)
+
+    def delay_deals(self, seconds: int, *, login: int = 0) -> None:
+        """Show deals made from now on only after `seconds` of the server's clock, in lists and in the
+        balance's history; the balance moves at once. 0 ends that and shows what is hidden.
+        """
+        self.ask("test/delay", seconds=seconds, login=login)
+
+    def hide_idle_states(self, on: bool = True) -> None:
+        """Whether accounts without activity have no state. All without positions count as idle from here
+        on."""
+        self.ask("test/idle", hidden=int(on))
+
+    def shift_time_zone(self, minutes: int) -> None:
+        """Let the server's clock show so many minutes more than its zone has; 0 puts it back. Times already
+        booked stay."""
+        self.ask("test/zone", minutes=minutes)
+
+    def edit_deal(self, ticket: int, *, fix_balance: bool = False, **fields: object) -> None:
+        """Change fields of a deal (`Profit="1.00"`, `Comment=…`) as an administrator does; the others stay.
+
+        `fix_balance`: afterwards the balance is rewritten from the deals (`user/check_balance`).
+        """
+        login = self.ask("deal/update", Deal=ticket, **fields).record().integer("Login")
+        if fix_balance:
+            self.fix_balance(login)
+
+    def delete_deal(self, ticket: int, *, fix_balance: bool = False) -> None:
+        login = self.ask("deal/get", ticket=ticket).record().integer("Login")
+        self.ask("deal/delete", ticket=ticket)
+        if fix_balance:
+            self.fix_balance(login)
+
+    def fix_balance(self, login: int) -> None:
+        self.ask("user/check_balance", login=login, fixflag=1)
+
+    def lie(
+        self, login: int, *, command: str = "user/*", calls: int = 0, **fields: Decimal | str | None
+    ) -> int:
+        """Answers about a login hold these fields instead (`Equity="0.00"`; None: absent), state and record
+        alike, in `calls` answers or (0) until disarmed; the fault's number."""
+        return self.arm_fault("lie", command, calls=calls, login=login, fields=fields)
+
+    def lie_about_tick(self, symbol: str, *, calls: int = 0, **fields: Decimal | str | None) -> int:
+        """Prices of a symbol hold these fields instead (`Bid="0"`, `Ask=None`); what is open is valued as
+        before."""
+        return self.arm_fault("lie", "tick/*", calls=calls, symbol=symbol, fields=fields)
+
+    def omit_tick(self, symbol: str, *, calls: int = 0) -> int:
+        """Answers about prices leave the symbol out."""
+        return self.arm_fault("empty", "tick/*", calls=calls, symbol=symbol)
+
+    def double_tick(self, symbol: str, *, calls: int = 0, **fields: Decimal | str | None) -> int:
+        """Answers about prices name the symbol twice, the second time with these fields."""
+        return self.arm_fault("double", "tick/*", calls=calls, symbol=symbol, fields=fields)
+
+    def partial_fill(self, lots: Decimal | str, *, calls: int = 1, login: int = 0) -> int:
+        """The dealer executes at most so many lots of an order and cancels the rest (10010)."""
+        return self.arm_fault("partial_fill", "dealer/send_request", lots=lots, calls=calls, login=login)
+
+    def requote(self, calls: int = 1, *, code: int = 10004, login: int = 0) -> int:
+        """The dealer answers queued orders with this code and executes nothing."""
+        return self.arm_fault("dealer_refuses", "dealer/send_request", code=code, calls=calls, login=login)
+
+    def restart_itself(self, seconds_down: float = 0) -> None:
+        """Have the server go down and come back by itself after that many seconds, on the same port."""
+        self.ask("test/restart", seconds=seconds_down)
 
     def adjust_as_dealer(
         self, login: int, amount: Decimal | str, *, action: int = 2, dealer: int = 77, comment: str = ""

@@ -6,14 +6,16 @@ from zoneinfo import available_timezones
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from accounts.models import Role
-from pamm_platform.admin_pages import BackOfficeAdmin, has_any
+from pamm_platform.admin_pages import BackOfficeAdmin, ListOnlyAdmin, ReadOnlyInline, figure, has_any
 from pamm_platform.admin_site import back_office
-from trading.models import TradingGroup, TradingServer
+from trading.models import Order, ServerCondition, TradingGroup, TradingServer
 
 ADMINISTRATORS = frozenset({Role.ADMIN})
 
@@ -69,11 +71,22 @@ class TradingGroupInline(TabularInline):
         return False
 
 
+class ServerConditionInline(ReadOnlyInline):
+    """How it has answered lately, and when it is asked again."""
+
+    model = ServerCondition
+    ordering = ("pk",)
+    fields: ClassVar = ["failures", "failing_since", "retry_at", "last_answer_at", "last_error"]
+
+
 @admin.register(TradingServer, site=back_office)
 class TradingServerAdmin(BackOfficeAdmin):
     viewers = adders = changers = ADMINISTRATORS
     form = TradingServerForm
-    list_display = ("name", "kind", "host", "port", "manager_login", "time_zone", "is_active")
+    list_display = (
+        "name", "kind", "host", "port", "manager_login", "time_zone", "is_active", "answers",
+    )  # fmt: skip
+    list_select_related = ("condition",)
     fields: ClassVar = [
         "name",
         "kind",
@@ -85,4 +98,36 @@ class TradingServerAdmin(BackOfficeAdmin):
         "time_zone",
         "is_active",
     ]
-    inlines: ClassVar = [TradingGroupInline]
+    inlines: ClassVar = [TradingGroupInline, ServerConditionInline]
+
+    @admin.display(description=_("answers"))
+    def answers(self, server: TradingServer) -> Any:
+        condition = getattr(server, "condition", None)
+        if condition is None:
+            return None
+        if condition.failures:
+            return _now("failing since %(moment)s") % {
+                "moment": date_format(condition.failing_since, "DATETIME_FORMAT")
+            }
+        return _now("yes")
+
+
+@admin.register(Order, site=back_office)
+class OrderAdmin(ListOnlyAdmin):
+    list_display: ClassVar = [
+        "created_at",
+        "login",
+        "purpose",
+        "side",
+        figure("volume", _("lots")),
+        "symbol",
+        "position",
+        "state",
+        figure("filled_volume", _("filled")),
+        figure("price", _("price")),
+        "key",
+        "refusal_text",
+    ]
+    list_filter = ("state", "purpose", "created_at")
+    search_fields = ("=key", "=login", "=position", "=deal")
+    search_help_text = _("Key, login, position or deal of an order")

@@ -7,7 +7,7 @@ Servers keep their books in local wall time: what a later question to the same s
 Two kinds of calls:
 
 * Reads answer completely or raise `GatewayUnavailable` / `GatewayNotAuthorised`; half an answer is never
-  returned.
+  returned. Where only some of the logins cannot be read, `GatewayUnreadable` names them.
 * Calls that move money or place orders never raise for what happened on the way. They answer *applied*,
   *refused* or *unknown*; what is unknown is looked up by its key (`find_adjustment`, `find_order`) before
   anything is sent again.
@@ -39,6 +39,17 @@ class GatewayError(Exception):
 
 class GatewayUnavailable(GatewayError):
     """The server did not give a complete, readable answer. Reading again later is safe."""
+
+
+class GatewayUnreadable(GatewayUnavailable):
+    """What the server said of these logins cannot be used: cut off, unreadable, or two figures for one thing.
+
+    It is about nobody else: ask again without them.
+    """
+
+    def __init__(self, reason: str, logins: Collection[int]) -> None:
+        super().__init__(reason)
+        self.logins = frozenset(logins)
 
 
 class GatewayNotAuthorised(GatewayError):
@@ -251,6 +262,13 @@ class Deal:
         return Decimal(0) if self.is_flow else self.balance_change
 
     @property
+    def opened_lots(self) -> Decimal:
+        """Lots of new positions that the deal opened; of a reversal what it did not close."""
+        if self.action not in TRADE_ACTIONS or self.entry in (DealEntry.OUT, DealEntry.OUT_BY):
+            return Decimal(0)
+        return self.volume - self.closed_lots if self.entry == DealEntry.IN_OUT else self.volume
+
+    @property
     def closed_lots(self) -> Decimal:
         """Lots of open positions that the deal closed; negative for a cancelled deal, which takes them back.
 
@@ -385,6 +403,10 @@ class Gateway(ABC):
     def accounts(self, logins: Collection[int]) -> dict[int, Account]:
         """Records by login; unknown logins are missing."""
 
+    def unknown_logins(self, logins: Collection[int]) -> set[int]:
+        """Those of the logins that the server does not have; one whose record cannot be read it has."""
+        return set(logins) - self.accounts(logins).keys()
+
     @abstractmethod
     def create_account(
         self,
@@ -405,9 +427,17 @@ class Gateway(ABC):
         """Whether this is the main password of that login. False also for an unknown login."""
 
     @abstractmethod
+    def forbid_trading(self, login: int) -> None:
+        """Take from the account's own terminal the right to trade; the server side keeps it. Safe to repeat.
+
+        Raises `GatewayError` where it is not known to be done.
+        """
+
+    @abstractmethod
     def account_states(self, logins: Collection[int]) -> dict[int, AccountState]:
         """States by login. An account without a state on the server (idle) is given from its record with
-        nothing floating; a login the server does not know is missing."""
+        nothing floating. Missing are a login the server does not know, and one whose state cannot be read,
+        contradicts itself or is absent although positions are open: a figure is never made up."""
 
     @abstractmethod
     def positions(self, logins: Collection[int]) -> dict[int, tuple[Position, ...]]:
@@ -423,9 +453,16 @@ class Gateway(ABC):
 
     @abstractmethod
     def adjust_balance(
-        self, login: int, amount: Decimal, key: str, *, check_margin: bool = True
+        self,
+        login: int,
+        amount: Decimal,
+        key: str,
+        *,
+        check_margin: bool = True,
+        deadline: float | None = None,
     ) -> Adjustment:
-        """Put `amount` into the account (negative: take it out), with `key` as its comment. Sent once.
+        """Put `amount` into the account (negative: take it out), with `key` as its comment. Sent once, not at
+        all after `deadline` (`time.monotonic()`).
 
         `check_margin=False` lets a withdrawal go below the free margin, never below the balance.
         Raises `ValueError` for 0, an amount that is not finite, or an unusable key.
@@ -447,9 +484,11 @@ class Gateway(ABC):
         *,
         position: int | None = None,
         timeout: float = 20.0,
+        deadline: float | None = None,
     ) -> OrderOutcome:
         """Buy or sell `volume` lots at the market and wait for the final result, `timeout` seconds at most.
 
+        Not sent at all after `deadline` (`time.monotonic()`).
         With `position`, that position is reduced or closed: `side` is the opposite of the position's.
         """
 
@@ -459,7 +498,11 @@ class Gateway(ABC):
 
     @abstractmethod
     def last_ticks(self, symbols: Sequence[str], *, group: str | None = None) -> Mapping[str, Tick]:
-        """Last prices by symbol, as `group` sees them if given; symbols without a price are missing."""
+        """Last prices by symbol, as `group` sees them if given; symbols without a price are missing, and so
+        are those whose price is 0, negative, crossed, unreadable or given twice with other figures.
+
+        `at` is the instant by the server's own clock, also where that is not in the zone it should be in.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -39,6 +39,7 @@ class Transfer(TenantModel):
         FEE = "fee", _("Fee")
         ROUNDING = "rounding", _("Rounding exchange")
         SWEEP = "sweep", _("Sweep of a remainder")
+        CORRECTION = "correction", _("Undoing a foreign operation")
 
     class State(models.TextChoices):
         PLANNED = "planned", _("Planned")
@@ -58,6 +59,7 @@ class Transfer(TenantModel):
         blank=True,
         help_text=_("Public id of whom a payment is owed to until it arrives: the payable's subject."),
     )
+    pool = models.UUIDField(help_text=_("Public id of the PAMM account whose money it is."))
     amount = AmountField()
     currency = models.CharField(max_length=12)
     currency_digits = models.PositiveSmallIntegerField()
@@ -71,7 +73,10 @@ class Transfer(TenantModel):
             models.CheckConstraint(condition=models.Q(amount__gt=0), name="transfers_transfer_positive"),
             whole_minor_units("transfers_transfer_whole", "amount"),
         ]
-        indexes = [models.Index(fields=["broker", "state", "id"], name="transfers_transfer_state")]
+        indexes = [
+            models.Index(fields=["broker", "state", "id"], name="transfers_transfer_state"),
+            models.Index(fields=["broker", "pool", "id"], name="transfers_transfer_pool"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_purpose_display()} {self.amount:.{self.currency_digits}f} {self.currency}"
@@ -86,6 +91,7 @@ class Leg(TenantModel):
         PLANNED = "planned", _("Planned")
         SENDING = "sending", _("Sent, answer outstanding")
         UNKNOWN = "unknown", _("Answer lost, being looked up")
+        CONFLICT = "conflict", _("Found more than once, or otherwise: a person has to decide")
         APPLIED = "applied", _("Applied")
         REFUSED = "refused", _("Refused")
 
@@ -101,11 +107,20 @@ class Leg(TenantModel):
     key = models.CharField(max_length=31, default=new_leg_key, editable=False)
     state = models.CharField(max_length=10, choices=State, default=State.PLANNED)
     attempts = models.PositiveSmallIntegerField(default=0)
+    lookups = models.PositiveSmallIntegerField(
+        default=0, help_text=_("Since it was last sent: how often complete histories did not hold it.")
+    )
     first_sent_at = models.DateTimeField(null=True, blank=True)
     retry_at = models.DateTimeField(null=True, blank=True)
     applied_at = models.DateTimeField(null=True, blank=True)
     ticket = models.BigIntegerField(null=True, blank=True)
     counted = models.BooleanField(default=False, help_text=_("Its deal is part of a price point's balance."))
+    pool = models.UUIDField(help_text=_("The transfer's."))
+    link_sequence = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text=_("Number of the pool's rollover whose chain link covers its ledger entry."),
+    )
     refusal_code = models.IntegerField(null=True, blank=True)
     refusal_text = models.CharField(max_length=200, blank=True)
 
@@ -121,7 +136,7 @@ class Leg(TenantModel):
             # One operation in flight per login: a look-up by key can then tell what the server has done.
             models.UniqueConstraint(
                 fields=["broker", "server", "login"],
-                condition=models.Q(state__in=["sending", "unknown"]),
+                condition=models.Q(state__in=["sending", "unknown", "conflict"]),
                 name="transfers_leg_one_in_flight",
             ),
             models.CheckConstraint(condition=~models.Q(amount=0), name="transfers_leg_not_zero"),
@@ -129,8 +144,8 @@ class Leg(TenantModel):
         ]
         indexes = [
             models.Index(
-                fields=["broker", "server", "login"],
-                condition=models.Q(state__in=["planned", "sending", "unknown", "refused"]),
+                fields=["broker", "server", "login", "id"],
+                condition=models.Q(state__in=["planned", "sending", "unknown", "conflict", "refused"]),
                 name="transfers_leg_open",
             ),
             models.Index(
@@ -138,6 +153,13 @@ class Leg(TenantModel):
                 condition=models.Q(state="applied", counted=False),
                 name="transfers_leg_uncounted",
             ),
+            models.Index(
+                fields=["broker", "pool"],
+                condition=models.Q(state="applied", link_sequence__isnull=True),
+                name="transfers_leg_unlinked",
+            ),
+            models.Index(fields=["broker", "pool", "link_sequence"], name="transfers_leg_link"),
+            models.Index(fields=["broker", "server", "applied_at"], name="transfers_leg_applied"),
         ]
 
     def __str__(self) -> str:

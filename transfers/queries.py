@@ -3,13 +3,15 @@
 from collections import defaultdict
 from collections.abc import Collection
 from decimal import Decimal
+from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 
 from transfers.models import Leg, Transfer
 
-OPEN_LEG_STATES = (Leg.State.PLANNED, Leg.State.SENDING, Leg.State.UNKNOWN, Leg.State.REFUSED)
-IN_FLIGHT_STATES = (Leg.State.SENDING, Leg.State.UNKNOWN)
+UNANSWERED_STATES = (Leg.State.SENDING, Leg.State.UNKNOWN)
+IN_FLIGHT_STATES = (*UNANSWERED_STATES, Leg.State.CONFLICT)
+OPEN_LEG_STATES = (*IN_FLIGHT_STATES, Leg.State.PLANNED, Leg.State.REFUSED)
 
 
 def open_legs(server_id: int, logins: Collection[int]) -> QuerySet[Leg]:
@@ -28,6 +30,18 @@ def held_fees() -> QuerySet[Transfer]:
     return Transfer.objects.filter(
         ~Exists(arriving), state=Transfer.State.IN_TRANSIT, purpose=Transfer.Purpose.FEE
     )
+
+
+def pools_being_corrected(pools: Collection[UUID]) -> set[UUID]:
+    """Those of the PAMM accounts, by public id, of which an undone operation has not arrived yet."""
+    if not pools:
+        return set()
+    open_ones = Transfer.objects.filter(
+        pool__in=pools,
+        purpose=Transfer.Purpose.CORRECTION,
+        state__in=(Transfer.State.PLANNED, Transfer.State.IN_TRANSIT),
+    )
+    return set(open_ones.values_list("pool", flat=True))
 
 
 def under_way(server_id: int, logins: Collection[int]) -> dict[int, tuple[Decimal, Decimal]]:
@@ -53,6 +67,14 @@ def uncounted_legs(server_id: int, logins: Collection[int]) -> dict[int, list[Le
     ).order_by("id"):
         found[leg.login].append(leg)
     return found
+
+
+def conflicts(server_id: int, logins: Collection[int]) -> dict[int, Leg]:
+    """By login, the operation that the server shows more than once or otherwise: nothing more of that login
+    is sent until a person has decided.
+    """
+    found = Leg.objects.filter(server_id=server_id, login__in=logins, state=Leg.State.CONFLICT)
+    return {leg.login: leg for leg in found}
 
 
 def logins_in_flight(server_id: int, logins: Collection[int]) -> set[int]:

@@ -18,7 +18,13 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import Manager, PammAccount, PersonalAccount, User
-from accounts.queries import get_manager_for, get_pamm_account_for, pamm_accounts_of, personal_accounts_of
+from accounts.queries import (
+    get_manager_for,
+    get_pamm_account_for,
+    pamm_accounts_of,
+    personal_accounts_of,
+    runs_account,
+)
 from accounts.web.managed_accounts import ManagedAccount, active_investments, managed_accounts
 from accounts.web.paging import page_by_id
 from allocation.models import Investment
@@ -98,6 +104,7 @@ def managed_account(request: HttpRequest, account_id: uuid.UUID) -> HttpResponse
         "offers": with_current_terms(Offer.objects.filter(account=account)).order_by("pk"),
         "may_change_offers": may_change_offers_of(account, person),
         "is_own": account.manager.user_id == person.pk,
+        "runs_account": runs_account(person, account),
     }
     return render(request, "accounts/manage_account.html", context)
 

@@ -1,6 +1,6 @@
 """Writes of `allocation`: the only code that changes units, price points and trading intervals."""
 
-from allocation.services.book import UnitBook
+from allocation.services.book import UnitBook, write_books
 from allocation.services.intervals import (
     advance_intervals,
     begin_accepted_terms,
@@ -21,7 +21,7 @@ from allocation.services.series import (
     cancel_series,
     last_price,
     next_price_point,
-    record_price_point,
+    record_price_points,
 )
 
 __all__ = [
@@ -39,7 +39,8 @@ __all__ = [
     "lowest_units_of",
     "next_price_point",
     "note_units_before_deposit",
-    "record_price_point",
+    "record_price_points",
     "trading_interval",
     "unpaid_interval_part",
+    "write_books",
 ]

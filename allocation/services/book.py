@@ -1,17 +1,14 @@
 """The book of one account at one rollover: the only code that issues and redeems units.
 
-Everything a rollover does to the units of an account is collected in a `UnitBook` and written with a constant
-number of statements, however many investments it touches.
+Everything a rollover does to the units of an account is collected in a `UnitBook`; the books of many accounts
+are written together, with a constant number of statements, however many investments they touch.
 """
 
-import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
-
-from django.db import connection
 
 from accounts.models import PammAccount
 from allocation.calc.price import Price
@@ -22,7 +19,7 @@ from allocation.calc.units import (
     units_for_redemption,
 )
 from allocation.errors import MoreUnitsThanHeld
-from allocation.models import Investment, PricePoint, UnitEntry
+from allocation.models import Interval, Investment, PricePoint, UnitEntry
 from allocation.services.investments import (
     WITHOUT_ACCRUALS,
     accrued_lots,
@@ -31,23 +28,79 @@ from allocation.services.investments import (
     restart_subscription,
 )
 from allocation.services.series import require_transaction
-from brokers.scope import current_broker_id
+from brokers.bulk import update_rows
 from money.exact import ZERO, exact_difference, exact_sum
 from money.rounding import rounded_accumulator
+
+INVESTMENT_COLUMNS = {
+    "units": "numeric",
+    "high_water_mark": "numeric",
+    "performance_carried": "numeric",
+    "value_days_put_aside": "numeric",
+    "value_days_checkpoint": "numeric",
+    "lots_put_aside": "numeric",
+    "lots_checkpoint": "numeric",
+    "subscription_checkpoint": "numeric",
+    "subscription_number": "integer",
+    "carried": "jsonb",
+    "debts": "jsonb",
+    "shared": "jsonb",
+    "agents": "jsonb",
+    "lowest_units": "numeric",
+    "lowest_units_number": "integer",
+    "paid_in": "numeric",
+    "paid_out": "numeric",
+    "fees_paid": "numeric",
+    "state": "text",
+    "end_reason": "text",
+    "joined_at": "timestamptz",
+    "closed_at": "timestamptz",
+    "joined_id": "bigint",
+    "interval_id": "bigint",
+    "terms_id": "bigint",
+    "accepted_terms_id": "bigint",
+    "terms_accepted_at": "timestamptz",
+}
+INTERVAL_COLUMNS = {
+    "starts_at": "timestamptz",
+    "opening_id": "bigint",
+    "number": "integer",
+    "ends_at": "timestamptz",
+    "ends_after_sequence": "integer",
+}
+ACCOUNT_COLUMNS = {
+    "sequence": "integer",
+    "flow_sequence": "integer",
+    "units": "numeric",
+    "last_priced_at": "timestamptz",
+    "last_equity": "numeric",
+    "last_price_equity": "numeric",
+    "last_price_units": "numeric",
+    "last_balance": "numeric",
+    "last_floating": "numeric",
+    "last_value_days": "numeric",
+    "last_lots_per_unit": "numeric",
+    "rounding_carried": "numeric",
+    "is_held": "boolean",
+    "hold_reason": "text",
+    "hold_details": "jsonb",
+}
 
 
 @dataclass
 class UnitBook:
     """Units issued and redeemed at one price point of an account, collected and then written together.
 
-    The investments given to it are changed in memory; `write` stores them. Values are in the account's
-    currency.
+    The investments given to it are changed in memory; `write_books` stores them, and the intervals that they
+    were the first to join. Values are in the account's currency.
     """
 
     account: PammAccount
     point: PricePoint
     entries: list[UnitEntry] = field(default_factory=list)
     touched: dict[int, Investment] = field(default_factory=dict)
+    new_intervals: list[Interval] = field(default_factory=list)
+    advanced_intervals: list[Interval] = field(default_factory=list)
     units: Decimal = ZERO
     paid_in: Decimal = ZERO
     paid_out: Decimal = ZERO
@@ -136,6 +189,11 @@ class UnitBook:
         restart_subscription(investment, self.point)
         self.touch(investment)
 
+    def units_left(self, units: Decimal, paid: Decimal) -> None:
+        """Count `units` that were redeemed, and written, elsewhere for fees of `paid` in all."""
+        self.units = exact_difference(self.units, units)
+        self.paid_out = exact_sum((self.paid_out, paid))
+
     def touch(self, investment: Investment) -> None:
         """Store the investment's mark, fractions and debts though its units did not change."""
         self.touched[investment.pk] = investment
@@ -144,14 +202,6 @@ class UnitBook:
     def equity_after(self) -> Decimal:
         """The pool's equity once all that was decided here has moved."""
         return exact_sum((self.point.equity, self.paid_in, -self.paid_out, self.rounding, -self.swept))
-
-    def write(self) -> None:
-        """Store entries, investments and the account's figures, in the caller's transaction."""
-        require_transaction()
-        UnitEntry.objects.bulk_create(self.entries)
-        _update_investments(list(self.touched.values()))
-        self.move_account_on()
-        self.account.save()
 
     def move_account_on(self) -> None:
         """Put the figures of this rollover on the account, in memory."""
@@ -219,50 +269,20 @@ class UnitBook:
             investment.fees_paid = exact_sum((investment.fees_paid, amount))
 
 
-def _update_investments(investments: Iterable[Investment]) -> None:
-    rows = list(investments)
-    if not rows:
-        return
-    columns = (
-        ("units", "numeric"),
-        ("high_water_mark", "numeric"),
-        ("performance_carried", "numeric"),
-        ("value_days_put_aside", "numeric"),
-        ("value_days_checkpoint", "numeric"),
-        ("lots_put_aside", "numeric"),
-        ("lots_checkpoint", "numeric"),
-        ("subscription_checkpoint", "numeric"),
-        ("subscription_number", "integer"),
-        ("carried", "jsonb"),
-        ("debts", "jsonb"),
-        ("shared", "jsonb"),
-        ("agents", "jsonb"),
-        ("lowest_units", "numeric"),
-        ("lowest_units_number", "integer"),
-        ("paid_in", "numeric"),
-        ("paid_out", "numeric"),
-        ("fees_paid", "numeric"),
-        ("state", "text"),
-        ("end_reason", "text"),
-        ("joined_at", "timestamptz"),
-        ("closed_at", "timestamptz"),
-        ("joined_id", "bigint"),
-        ("interval_id", "bigint"),
-        ("terms_id", "bigint"),
-        ("accepted_terms_id", "bigint"),
-        ("terms_accepted_at", "timestamptz"),
-    )
-    names = ", ".join(name for name, _ in columns)
-    arrays = ", ".join(f"%s::{kind}[]" for _, kind in columns)
-    assignments = ", ".join(f"{name} = v.{name}" for name, _ in columns)
-    # psycopg2 would take a column of lists for an array with more dimensions.
-    values = [
-        [json.dumps(getattr(row, name)) if kind == "jsonb" else getattr(row, name) for row in rows]
-        for name, kind in columns
-    ]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"UPDATE allocation_investment i SET {assignments}"  # noqa: S608
-            f" FROM unnest(%s::bigint[], {arrays}) AS v(id, {names}) WHERE i.broker_id = %s AND i.id = v.id",
-            [[row.pk for row in rows], *values, current_broker_id()],
-        )
+def write_books(books: Sequence[UnitBook]) -> None:
+    """Store the entries, investments, intervals and accounts of many books, in the caller's transaction.
+
+    A constant number of statements, however many books and investments.
+    """
+    require_transaction()
+    Interval.objects.bulk_create([interval for book in books for interval in book.new_intervals])
+    update_rows([interval for book in books for interval in book.advanced_intervals], INTERVAL_COLUMNS)
+    UnitEntry.objects.bulk_create([entry for book in books for entry in book.entries])
+    touched = [investment for book in books for investment in book.touched.values()]
+    for investment in touched:
+        # An interval that began at this rollover had no key when it was joined.
+        investment.interval_id = None if investment.interval is None else investment.interval.pk
+    update_rows(touched, INVESTMENT_COLUMNS)
+    for book in books:
+        book.move_account_on()
+    update_rows([book.account for book in books], ACCOUNT_COLUMNS)

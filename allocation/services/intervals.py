@@ -11,20 +11,22 @@ from offers.models import Terms
 from offers.queries import shares_of
 
 
-def join_interval(investment: Investment, point: PricePoint, zone: tzinfo) -> None:
+def join_interval(book: UnitBook, investment: Investment, known: Iterable[Interval], zone: tzinfo) -> None:
     """Put an investment that has just joined into the interval of its terms; one row serves all with the same
     start. Of an interval under way it pays the subscription only for the rest.
+
+    `known` are the account's intervals under these terms; the book keeps those that begin here. No statement.
     """
-    terms = investment.terms
+    terms, point = investment.terms, book.point
     if terms is None:
         return
-    existing = Interval.objects.filter(account_id=point.account_id, terms=terms).select_related("opening")
-    interval = (
-        existing.first() if _is_on_calendar(terms) else existing.filter(anchor_at=point.priced_at).first()
+    same_terms = (row for row in (*known, *book.new_intervals) if row.terms_id == terms.pk)
+    interval = next(
+        (row for row in same_terms if _is_on_calendar(terms) or row.anchor_at == point.priced_at), None
     )
     if interval is None:
         interval = _first_interval(terms, point, zone)
-        interval.save()
+        book.new_intervals.append(interval)
     _enter_interval(investment, interval)
     restart_subscription(investment, point)
 
@@ -36,8 +38,8 @@ def begin_accepted_terms(
 
     For investments whose interval has just ended and was charged under the old terms; `begun` are the
     account's intervals that begin at this rollover. Mark, carried fractions and debts stay; what accrues
-    begins again, and so do the running sums of the shares where the newer terms share differently. Two
-    statements, however many investments and versions; none where nobody has accepted anything.
+    begins again, and so do the running sums of the shares where the newer terms share differently. One
+    statement, however many investments and versions; none where nobody has accepted anything.
     """
     accepting = [investment for investment in investments if investment.accepted_terms_id is not None]
     if not accepting:
@@ -47,11 +49,11 @@ def begin_accepted_terms(
     # An interval under way since an earlier rollover would count its yield from there: only one that begins
     # here can be shared.
     intervals = {row.terms_id: row for row in begun if row.terms_id in keys and _is_on_calendar(row.terms)}
-    missing = [terms for key, terms in versions.items() if key not in intervals]
-    for interval in Interval.objects.bulk_create(
-        _first_interval(terms, book.point, zone) for terms in missing
-    ):
-        intervals[interval.terms_id] = interval
+    for key, terms in versions.items():
+        if key not in intervals:
+            # Kept by the book: who joins under these terms at this rollover shares it.
+            intervals[key] = _first_interval(terms, book.point, zone)
+            book.new_intervals.append(intervals[key])
     for investment in accepting:
         terms = versions[investment.accepted_terms_id]
         if investment.terms is None or shares_of(investment.terms) != shares_of(terms):
@@ -64,8 +66,11 @@ def begin_accepted_terms(
     return accepting
 
 
-def advance_intervals(intervals: Sequence[Interval], point: PricePoint, zone: tzinfo) -> None:
-    """Begin the next interval of each, at this rollover. Several missed ends count once."""
+def advance_intervals(book: UnitBook, intervals: Sequence[Interval], zone: tzinfo) -> None:
+    """Begin the next interval of each, at this rollover, which the book keeps. Several missed ends count
+    once.
+    """
+    point = book.point
     for interval in intervals:
         rule = trading_interval(interval.terms)
         interval.starts_at = point.priced_at
@@ -75,10 +80,7 @@ def advance_intervals(intervals: Sequence[Interval], point: PricePoint, zone: tz
             interval.ends_after_sequence = point.flow_sequence + rule.count
         else:
             interval.ends_at = advance(rule, interval.anchor_at, point.priced_at, zone)[1]
-    if intervals:
-        Interval.objects.bulk_update(
-            intervals, ["starts_at", "opening", "number", "ends_at", "ends_after_sequence"]
-        )
+    book.advanced_intervals += intervals
 
 
 def _first_interval(terms: Terms, point: PricePoint, zone: tzinfo) -> Interval:

@@ -1,5 +1,6 @@
 """The price series of an account: extended by one point per rollover, ended by a loss of everything."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -51,14 +52,12 @@ def last_price(account: PammAccount) -> Price:
     return Price(account.last_price_equity, account.last_price_units)
 
 
-def record_price_point(account: PammAccount, snapshot: Snapshot, *, moves_money: bool) -> PricePoint:
-    """Extend the price series by one rollover, in the caller's transaction. The account's row must be
-    locked.
+def record_price_points(points: Sequence[PricePoint]) -> None:
+    """Extend the price series of many accounts by one rollover each, in the caller's transaction, the
+    accounts' rows locked.
     """
     require_transaction()
-    point = next_price_point(account, snapshot, moves_money=moves_money)
-    point.save(force_insert=True)
-    return point
+    PricePoint.objects.bulk_create(points)
 
 
 def next_price_point(account: PammAccount, snapshot: Snapshot, *, moves_money: bool) -> PricePoint:

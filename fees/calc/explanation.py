@@ -15,6 +15,7 @@ An input that decides nothing (a tier that is not reached) does not show in the 
 the terms is for whoever has the terms to compare.
 """
 
+import json
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
@@ -33,6 +34,7 @@ from money.rounding import CARRIED_PLACES, half_even, minor_unit
 VERSION = 1
 LONGEST_DECIMAL = 40
 """Places up to which a number is written as a decimal: units times an accumulator have 36."""
+_KEPT = ("version", "kind", "collects_debt", "digits", "inputs")
 Record = dict[str, Any]
 Step = dict[str, Any]
 
@@ -47,8 +49,8 @@ def explanation(line: FeeLine, digits: int) -> Record:
     Raises ExplanationInvalid where the steps lead to another amount than is charged: nothing of it may be
     written down then.
     """
-    record = _recorded(line.kind, line.collects_debt, _written(line.inputs), digits)
-    if (record["amount"], record["uncollected"]) != (_number(line.amount), _number(line.uncollected)):
+    record = _recorded(line.kind, line.collects_debt, as_json(line.inputs), digits)
+    if (record["amount"], record["uncollected"]) != (number_text(line.amount), number_text(line.uncollected)):
         raise ExplanationInvalid(f"{line.kind} of {line.amount} is explained as {record['amount']}")
     return record
 
@@ -66,6 +68,22 @@ def recomputed(record: Mapping[str, Any]) -> Record:
         )
     except (KeyError, TypeError, AttributeError, ArithmeticError, ValueError) as error:
         raise ExplanationInvalid(str(error)) from error
+
+
+def kept_of(record: Record) -> Record:
+    """What of a record has to be kept: the rest follows from it (`recomputed`)."""
+    return {name: record[name] for name in _KEPT}
+
+
+def is_kept(value: object) -> bool:
+    """Whether a value has the form of `kept_of`: nothing more and nothing less."""
+    return isinstance(value, dict) and set(value) == set(_KEPT)
+
+
+def kept_text(kind: FeeKind, *, collects_debt: bool, digits: int) -> str:
+    """`kept_of` a fee's record as JSON, up to its inputs: these and a closing brace complete it."""
+    head = {"version": VERSION, "kind": kind.value, "collects_debt": collects_debt, "digits": digits}
+    return f'{json.dumps(head)[:-1]}, "inputs": '
 
 
 def _recorded(kind: FeeKind, collects_debt: bool, inputs: Mapping[str, Any], digits: int) -> Record:
@@ -86,8 +104,8 @@ def _recorded(kind: FeeKind, collects_debt: bool, inputs: Mapping[str, Any], dig
         "digits": digits,
         "inputs": dict(inputs),
         "steps": steps,
-        "amount": _number(amount),
-        "uncollected": _number(uncollected),
+        "amount": number_text(amount),
+        "uncollected": number_text(uncollected),
     }
 
 
@@ -141,7 +159,7 @@ def _debts(inputs: Mapping[str, Any]) -> tuple[list[Step], Decimal, Decimal]:
             raise ExplanationInvalid("more is collected than is owed, or there is")
         left = exact_difference(left, collected)
         steps.append(
-            _step("debt_collected", collected, owed=debt["owed"], since=debt["since"], left=_number(left))
+            _step("debt_collected", collected, owed=debt["owed"], since=debt["since"], left=number_text(left))
         )
     return steps, exact_difference(Decimal(inputs["value"]), left), ZERO
 
@@ -231,7 +249,7 @@ def _rated(schedule: Schedule, profit: Decimal, rate: Fraction, inputs: Mapping[
             code,
             rate,
             basis=schedule.basis.value,
-            at=_number(basis),
+            at=number_text(basis),
             tier=tier_reached(schedule.tiers, basis),
         )
     return [profit_step, reached, _step("of_profit", rate * max(Fraction(profit), Fraction(0)))]
@@ -241,9 +259,9 @@ def _rounded(charged: Charge | PerformanceFee, inputs: Mapping[str, Any], availa
     """The carried fraction added, the minor unit rounded down to, and what was not `available` for it."""
     steps = [_with_carried(charged.unrounded)] if Decimal(inputs["carried"]) else []
     due = exact_sum((charged.amount, charged.uncollected))
-    steps.append(_step("rounded", due, rounding="down", available=_number(available)))
+    steps.append(_step("rounded", due, rounding="down", available=number_text(available)))
     if charged.uncollected:
-        steps.append(_step("limited", charged.amount, uncollected=_number(charged.uncollected)))
+        steps.append(_step("limited", charged.amount, uncollected=number_text(charged.uncollected)))
     return steps
 
 
@@ -253,7 +271,7 @@ def _with_carried(unrounded: Fraction) -> Step:
 
 def _exit_fee_beside(plan: performance.Withdrawal, rate: Decimal, carried: Decimal) -> Step:
     """The early exit fee of the same withdrawal: the performance fee is on the part before it."""
-    return _step("exit_fee_beside", plan.exit_fee, rate=_number(rate), carried=_number(carried))
+    return _step("exit_fee_beside", plan.exit_fee, rate=number_text(rate), carried=number_text(carried))
 
 
 def _carried_on(carried: Decimal) -> Step:
@@ -261,21 +279,21 @@ def _carried_on(carried: Decimal) -> Step:
 
 
 def _step(code: str, result: Decimal | Fraction, **details: object) -> Step:
-    return {"step": code, "result": _number(result), **details}
+    return {"step": code, "result": number_text(result), **details}
 
 
-def _written(inputs: Any) -> Any:
-    """Inputs as JSON with every number as a string."""
+def as_json(inputs: Any) -> Any:
+    """Inputs as a record has them: every number as a string."""
     if isinstance(inputs, Mapping):
-        return {name: _written(value) for name, value in inputs.items()}
+        return {name: as_json(value) for name, value in inputs.items()}
     if isinstance(inputs, (list, tuple)):
-        return [_written(value) for value in inputs]
+        return [as_json(value) for value in inputs]
     if isinstance(inputs, (Decimal, Fraction)):
-        return _number(inputs)
+        return number_text(inputs)
     return inputs.to_json() if isinstance(inputs, (Schedule, EntryFee)) else inputs
 
 
-def _number(number: Decimal | Fraction) -> str:
+def number_text(number: Decimal | Fraction) -> str:
     """A decimal without exponent and superfluous zeros where the number is one, else its exact ratio."""
     exact = Fraction(number)
     if exact.denominator == 1:

@@ -1,6 +1,7 @@
 """Writes of `investing`: one business action per function."""
 
-from investing.services.accounts import OpenedAccount, open_pamm_account
+from investing.services.accounts import OpenedAccount, open_pamm_account, set_margin_policy
+from investing.services.closing import CLOSABLE_STATES, order_closing
 from investing.services.requests import (
     cancel_request,
     confirm_request,
@@ -14,16 +15,19 @@ from investing.services.requests import (
 from investing.services.terms import accept_terms, withdraw_acceptance
 
 __all__ = [
+    "CLOSABLE_STATES",
     "OpenedAccount",
     "accept_terms",
     "cancel_request",
     "confirm_request",
     "expire_requests",
     "open_pamm_account",
+    "order_closing",
     "reject_request",
     "request_close",
     "request_first_deposit",
     "request_further_deposit",
     "request_withdrawal",
+    "set_margin_policy",
     "withdraw_acceptance",
 ]

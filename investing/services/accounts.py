@@ -1,12 +1,15 @@
 """Opening PAMM accounts."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from accounts.models import HouseAccount, Manager, PammAccount, PersonalAccount, User
+from accounts.queries import runs_account
 from accounts.services import new_trading_password
 from allocation.models import Investment
 from brokers.errors import NotAllowed, NotFound, Refusal
@@ -83,12 +86,34 @@ def open_pamm_account(
         currency_digits=digits,
         opening_key=idempotency_key,
     )
+    with _no_twin(draft):
+        return _open(draft, group, own_capital, by)
+
+
+@contextmanager
+def _no_twin(draft: PammAccount) -> Iterator[None]:
+    """One opening of this order at a time: a second one would leave an account on the server that nothing
+    uses.
+
+    The lock is the session's, since the server is asked in between, and ends with it.
+    """
+    key = f"open-pamm-account:{draft.manager_id}:{draft.opening_key}"
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [key])
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [key])
+
+
+def _open(draft: PammAccount, group: TradingGroup, own_capital: Decimal, by: User) -> OpenedAccount:
     if (opened := _opened_before(draft)) is not None:
         return OpenedAccount(opened, None)
-    free = free_money_of(income_account)
+    free = free_money_of(draft.income_account)
     if own_capital > free:
         raise OverPersonalBalance(
-            field="own_capital", login=income_account.login, available=free, currency=currency
+            field="own_capital", login=draft.income_account.login, available=free, currency=draft.currency
         )
     account = _draft(draft)
     if account.state != PammAccount.State.DRAFT:
@@ -101,6 +126,27 @@ def open_pamm_account(
         raise
     active = _activate(account, login, own_capital, by)
     return OpenedAccount(active, password if active.login == login else None)
+
+
+def set_margin_policy(*, account: PammAccount, policy: PammAccount.MarginPolicy, by: User) -> PammAccount:
+    """What happens where open positions bind the money of due withdrawals: wait, or close in proportion.
+
+    `by` is the account's manager, or the broker's administrator or dealer. Raises `NotAllowed`.
+    """
+    if not runs_account(by, account):
+        raise NotAllowed
+    with transaction.atomic():
+        locked: PammAccount = PammAccount.objects.select_for_update().get(pk=account.pk)
+        before, locked.margin_policy = locked.margin_policy, policy
+        locked.save(update_fields=["margin_policy"])
+        record_event(
+            "account.margin_policy",
+            subject=locked.public_id,
+            by=str(by.public_id),
+            before=before,
+            after=policy,
+        )
+    return locked
 
 
 def _group_for(income_account: PersonalAccount) -> TradingGroup:

@@ -1,17 +1,19 @@
-"""Steps 4 and 5 of a rollover, for one account at one price: fees that fall due, newer terms that begin,
-withdrawals, closes, deposits.
+"""Steps 4 and 5 of a rollover: fees that fall due, newer terms that begin, withdrawals, closes, deposits.
 
-Everything is decided in memory on the snapshot's price and written by `write`; each request is tried on its
-own, the oldest confirmation first, and one that cannot be met stops nobody behind it.
+What is due of many accounts is read together, decided in memory account by account, each on its snapshot's
+price, and written together. Each request is tried on its own, the oldest confirmation first, and one that
+cannot be met stops nobody behind it.
 """
 
 import uuid
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.db.models import Q
 
 from accounts.models import PammAccount
@@ -23,27 +25,49 @@ from allocation.services import (
     begin_accepted_terms,
     join_interval,
     note_units_before_deposit,
+    write_books,
 )
+from brokers.bulk import update_rows
 from brokers.errors import Refusal
 from brokers.models import Broker
 from fees.calc.performance import WithdrawalKind
+from fees.models import Charge
 from fees.queries import FeeBasis, closing_of
 from fees.recipients import Recipients
-from fees.services import ChargeBook, plan_withdrawal, withdrawal_kind
+from fees.services import (
+    ChargeBook,
+    crystallise_intervals_of_many,
+    plan_withdrawal,
+    withdrawal_kind,
+    write_charges,
+)
 from investing.errors import OwnCapitalWouldBreak
 from investing.models import Request
-from investing.services.requests import fail_request, is_tiered
+from investing.services.requests import fail_request, is_tiered, source_of
 from money.exact import ZERO, exact_difference
 from offers.models import Terms
 from outbox.services import record_events
 from transfers.models import Side, Transfer
 from transfers.services import Endpoint, TransferDraft
 
+EXECUTED_COLUMNS = {
+    "state": "text",
+    "ended_at": "timestamptz",
+    "reason_code": "text",
+    "unit_entry_id": "bigint",
+    "executed_amount": "numeric",
+    "executed_fee": "numeric",
+    "blocks_deposits_until": "timestamptz",
+    "blocks_deposits_through": "integer",
+}
+
 
 @dataclass
 class Execution:
     """One account's fees and requests at one price point. `free_money` is what the server would let go of
     now.
+
+    `intervals` are those of the account that somebody who joins now may share.
     """
 
     account: PammAccount
@@ -58,6 +82,7 @@ class Execution:
     _terms_before: dict[int, Terms | None] = field(default_factory=dict)
     executed: list[Request] = field(default_factory=list)
     waiting: list[Request] = field(default_factory=list)
+    intervals: list[Interval] = field(default_factory=list)
     remainder_blocks: bool = False
 
     def __post_init__(self) -> None:
@@ -68,35 +93,17 @@ class Execution:
         """Where the trading intervals' days begin."""
         return ZoneInfo(self.broker.time_zone)
 
-    def run(self) -> None:
-        """Decide everything that is due. A constant number of statements."""
-        point = self.book.point
-        due = list(
-            Interval.objects.filter(account=self.account)
-            .filter(Q(ends_at__lte=point.priced_at) | Q(ends_after_sequence__lte=point.flow_sequence))
-            .select_related("terms", "opening")
-        )
-        requests = list(
-            # Locked: whoever calls money back at this moment waits, and finds the request executed.
-            Request.objects.select_for_update(of=("self",))
-            .filter(account=self.account, state=Request.State.COLLECTING)
-            .select_related("collection", "investment__personal_account", "investment__owner")
-            .order_by("confirmed_at", "id")
-        )
-        self.carry_out(due, requests, self._load(due, requests))
-
     def carry_out(
         self, due: list[Interval], requests: list[Request], investments: dict[int, Investment]
     ) -> None:
         """Decide the intervals that end and the requests; `investments`, by key, holds all they are about."""
-        point = self.book.point
         ending = [
             investment
             for investment in investments.values()
             if investment.interval in due and investment.state == Investment.State.ACTIVE
         ]
         self.charges.crystallise(ending)
-        advance_intervals(due, point, self.zone)
+        advance_intervals(self.book, due, self.zone)
         advanced = {interval.pk: interval for interval in due}
         for investment in investments.values():
             if investment.interval_id in advanced:
@@ -109,29 +116,6 @@ class Execution:
         for request in sorted(requests, key=lambda r: not investments[r.investment_id].is_own_capital):
             if request.kind == Request.Kind.DEPOSIT:
                 self._join(request, investments[request.investment_id])
-
-    def write(self) -> None:
-        """Store units, charges and requests, in the caller's transaction, and report what happened."""
-        self.book.write()
-        self.charges.write()
-        for request in self.executed:
-            if request.unit_entry is not None:
-                request.unit_entry_id = request.unit_entry.pk
-        Request.objects.bulk_update(
-            self.executed,
-            [
-                "state",
-                "ended_at",
-                "reason_code",
-                "unit_entry",
-                "executed_amount",
-                "executed_fee",
-                "blocks_deposits_until",
-                "blocks_deposits_through",
-            ],
-        )
-        Request.objects.bulk_update(self.waiting, ["state", "reason_code"])
-        record_events(self.events())
 
     def events(self) -> list[tuple[str, uuid.UUID, dict[str, Any]]]:
         """What happened: kind, subject and payload of each event."""
@@ -149,6 +133,21 @@ class Execution:
             )
             for request in self.executed
         ]
+        # One event for all whose intervals ended: who tells each of them reads the charges of the rollover.
+        ended = [
+            (
+                "fees.crystallised",
+                self.account.public_id,
+                {
+                    "sequence": self.book.point.sequence,
+                    "charges": crystallised.charges,
+                    "amount": str(crystallised.amount),
+                    "currency": self.account.currency,
+                },
+            )
+            for crystallised in [self.charges.crystallised]
+            if crystallised.charges
+        ]
         charged = [
             (
                 "fee.charged",
@@ -161,7 +160,7 @@ class Execution:
                 },
             )
             for charge in self.charges.charges
-            if charge.amount
+            if charge.amount and charge.occasion != Charge.Occasion.INTERVAL_END
         ]
         revised = [
             (
@@ -178,28 +177,16 @@ class Execution:
             for investment in self.revised
             if investment.terms is not None and (before := self._terms_before[investment.pk]) is not None
         ]
-        return executed + charged + revised
-
-    def _load(self, due: list[Interval], requests: list[Request]) -> dict[int, Investment]:
-        rows = (
-            Investment.objects.filter(
-                Q(interval__in=due, state=Investment.State.ACTIVE)
-                | Q(pk__in=[request.investment_id for request in requests])
-            )
-            .select_related("terms__offer", "interval__opening", "joined", "personal_account")
-            .order_by("id")
-        )
-        investments = {}
-        for investment in rows:
-            investment.account = self.account
-            investments[investment.pk] = investment
-        return investments
+        return executed + ended + charged + revised
 
     def _leave(self, request: Request, investment: Investment) -> None:
         if investment.state != Investment.State.ACTIVE:
             fail_request(request, reason_code="investment_not_active")
             return
         basis = self.charges.basis(investment)
+        if request.origin == Request.Origin.ACCOUNT_CLOSING:
+            self._close_for_good(request, investment, basis)
+            return
         try:
             self._require_own_capital(investment, request, basis)
             kind = self._kind(investment, request, basis)
@@ -209,6 +196,16 @@ class Execution:
                 self._take_part(request, investment, basis)
         except Refusal as refusal:
             fail_request(request, reason_code=refusal.code, note=str(refusal))
+
+    def _close_for_good(self, request: Request, investment: Investment, basis: FeeBasis) -> None:
+        """The account ends the investment: no early-exit fee, and the manager's own money leaves last."""
+        if investment.is_own_capital and exact_difference(self.book.units, investment.units) > 0:
+            self._wait(request, "others_first")
+            return
+        free_to_leave = replace(basis, situation=replace(basis.situation, early_exit_rate=ZERO))
+        self._close(request, investment, free_to_leave)
+        if investment.state == Investment.State.CLOSED:
+            investment.end_reason = Investment.EndReason.ACCOUNT
 
     def _kind(self, investment: Investment, request: Request, basis: FeeBasis) -> WithdrawalKind:
         if request.amount is None:
@@ -256,6 +253,7 @@ class Execution:
                 server_id=self.account.server_id,
                 purpose=purpose,
                 subject=request.public_id,
+                pool=self.account.public_id,
                 amount=amount,
                 currency=self.account.currency,
                 currency_digits=self.book.digits,
@@ -270,6 +268,10 @@ class Execution:
         if collection is None or request.amount is None or collection.state != Transfer.State.IN_TRANSIT:
             self._wait(request, "transfer_under_way", collecting=True)
             return
+        if self.account.state == PammAccount.State.CLOSING:
+            fail_request(request, reason_code="account_closing")
+            self.releases.append((collection, source_of(request)))
+            return
         if self.book.price.is_zero and self.book.units:
             self._wait(request, "under_water", collecting=True)
             return
@@ -283,7 +285,7 @@ class Execution:
         fee = self.charges.take_entry_fee(investment, request.amount, source=request.public_id)
         entry = self.book.issue(investment, request.amount, source=request.public_id, fee=fee)
         if not was_active:
-            join_interval(investment, self.book.point, self.zone)
+            join_interval(self.book, investment, self.intervals, self.zone)
         self.releases.append((collection, pamm_endpoint(self.account)))
         self._done(request, entry, request.amount, fee, (None, None))
 
@@ -325,6 +327,137 @@ class Execution:
         request.executed_fee = fee
         request.blocks_deposits_until, request.blocks_deposits_through = blocks
         self.executed.append(request)
+
+
+def run_executions(executions: Sequence[Execution]) -> None:
+    """Decide everything that is due at the rollovers of many accounts, in the caller's transaction.
+
+    A constant number of statements for all of them (and for every chunk of very many investments whose
+    intervals end); besides, for an account whose investors begin newer terms, a few of its own.
+    """
+    by_account = {execution.account.pk: execution for execution in executions}
+    due = _ending_intervals(by_account)
+    requests = _collecting_requests(by_account)
+    in_bulk = _ends_for_many(due)
+    investments = _concerned(by_account, due, requests, in_bulk=in_bulk)
+    _read_shared_intervals(by_account, requests, investments)
+    if in_bulk:
+        crystallise_intervals_of_many(
+            [(by_account[pk].charges, intervals) for pk, intervals in due.items()],
+            excluding=[pk for of_account in investments.values() for pk in of_account],
+        )
+    for pk, execution in by_account.items():
+        execution.carry_out(due.get(pk, []), requests.get(pk, []), investments.get(pk, {}))
+
+
+def write_executions(executions: Sequence[Execution]) -> None:
+    """Store units, charges and requests of many accounts, in the caller's transaction, and report what
+    happened. A constant number of statements.
+    """
+    write_books([execution.book for execution in executions])
+    write_charges([execution.charges for execution in executions])
+    executed = [request for execution in executions for request in execution.executed]
+    for request in executed:
+        request.unit_entry_id = None if request.unit_entry is None else request.unit_entry.pk
+    update_rows(executed, EXECUTED_COLUMNS)
+    update_rows(
+        [request for execution in executions for request in execution.waiting],
+        {"state": "text", "reason_code": "text"},
+    )
+    record_events([event for execution in executions for event in execution.events()])
+
+
+def _ending_intervals(executions: Mapping[int, Execution]) -> dict[int, list[Interval]]:
+    """By account, the intervals that end at its rollover."""
+    latest = max((execution.book.point.priced_at for execution in executions.values()), default=None)
+    if latest is None:
+        return {}
+    found: dict[int, list[Interval]] = {}
+    rows = Interval.objects.filter(account__in=executions).filter(
+        Q(ends_at__lte=latest) | Q(ends_after_sequence__isnull=False)
+    )
+    for interval in rows.select_related("terms", "opening").order_by("id"):
+        point = executions[interval.account_id].book.point
+        by_date = interval.ends_at is not None and interval.ends_at <= point.priced_at
+        counted = interval.ends_after_sequence
+        if by_date or (counted is not None and counted <= point.flow_sequence):
+            found.setdefault(interval.account_id, []).append(interval)
+    return found
+
+
+def _collecting_requests(executions: Mapping[int, Execution]) -> dict[int, list[Request]]:
+    """By account, oldest confirmation first. Locked: whoever calls money back at this moment waits, and finds
+    the request executed.
+    """
+    found: dict[int, list[Request]] = {}
+    rows = (
+        Request.objects.select_for_update(of=("self",))
+        .filter(account__in=executions, state=Request.State.COLLECTING)
+        .select_related("collection", "paid_by", "investment__personal_account", "investment__owner")
+        .order_by("confirmed_at", "id")
+    )
+    for request in rows:
+        found.setdefault(request.account_id, []).append(request)
+    return found
+
+
+def _ends_for_many(due: Mapping[int, list[Interval]]) -> bool:
+    """Whether intervals end for so many investments that no instance is made of those of which nothing else
+    is due.
+    """
+    ending = [interval for intervals in due.values() for interval in intervals]
+    if not ending:
+        return False
+    investments = Investment.objects.filter(interval__in=ending, state=Investment.State.ACTIVE)
+    return investments.count() >= settings.ROLLOVER_BULK_FROM
+
+
+def _concerned(
+    executions: Mapping[int, Execution],
+    due: Mapping[int, list[Interval]],
+    requests: Mapping[int, list[Request]],
+    *,
+    in_bulk: bool,
+) -> dict[int, dict[int, Investment]]:
+    """By account and key: investments whose interval ends (where that is done `in_bulk` only those whose
+    newer terms begin), and those of requests.
+    """
+    ending = [interval for intervals in due.values() for interval in intervals]
+    asked = [request.investment_id for rows in requests.values() for request in rows]
+    if not (ending or asked):
+        return {}
+    of_intervals = Q(interval__in=ending, state=Investment.State.ACTIVE)
+    if in_bulk:
+        of_intervals &= Q(accepted_terms__isnull=False)
+    rows = (
+        Investment.objects.filter(of_intervals | Q(pk__in=asked))
+        .select_related("terms__offer", "interval__opening", "joined", "personal_account")
+        .order_by("id")
+    )
+    found: dict[int, dict[int, Investment]] = {}
+    for investment in rows:
+        investment.account = executions[investment.account_id].account
+        found.setdefault(investment.account_id, {})[investment.pk] = investment
+    return found
+
+
+def _read_shared_intervals(
+    executions: Mapping[int, Execution],
+    requests: Mapping[int, list[Request]],
+    investments: Mapping[int, Mapping[int, Investment]],
+) -> None:
+    """Give each execution the intervals under way of the terms that somebody joins under."""
+    joining = {
+        investments[account][request.investment_id].terms_id
+        for account, rows in requests.items()
+        for request in rows
+        if request.kind == Request.Kind.DEPOSIT
+    } - {None}
+    if not joining:
+        return
+    rows = Interval.objects.filter(account__in=executions, terms__in=joining).select_related("opening")
+    for interval in rows.order_by("id"):
+        executions[interval.account_id].intervals.append(interval)
 
 
 def pamm_endpoint(account: PammAccount) -> Endpoint:

@@ -17,22 +17,27 @@ def free_money_of(account: PersonalAccount) -> Decimal:
     """
     try:
         return free_money([account])[account.pk]
-    except GatewayError:
+    except (GatewayError, KeyError):
         raise TradingServerUnavailable from None
 
 
 def free_money(accounts: Iterable[PersonalAccount]) -> dict[int, Decimal]:
     """The same for many, by primary key, with one call per trading server. Raises `GatewayError`.
 
-    Accounts that their server does not know have nothing.
+    Accounts that their server does not know have nothing; missing are those whose state cannot be used.
     """
     by_server: dict[int, list[PersonalAccount]] = defaultdict(list)
     for account in accounts:
         by_server[account.server_id].append(account)
     free: dict[int, Decimal] = {}
     for held in by_server.values():
-        states = gateway_for(held[0].server).account_states({account.login for account in held})
+        gateway = gateway_for(held[0].server)
+        states = gateway.account_states({account.login for account in held})
+        stateless = {account.login for account in held} - states.keys()
+        unknown = gateway.unknown_logins(stateless) if stateless else set()
         for account in held:
-            state = states.get(account.login)
-            free[account.pk] = state.withdrawable if state is not None else ZERO
+            if account.login in states:
+                free[account.pk] = states[account.login].withdrawable
+            elif account.login in unknown:
+                free[account.pk] = ZERO
     return free

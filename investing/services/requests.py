@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from accounts.models import STAFF_ROLES, PammAccount, PersonalAccount, User
+from accounts.models import STAFF_ROLES, HouseAccount, PammAccount, PersonalAccount, User
 from accounts.queries import agent_chain, has_role
 from allocation.models import Investment
 from allocation.services import lock_in_ends_at
@@ -265,6 +265,28 @@ def request_close(*, investment: Investment, by: User, idempotency_key: str) -> 
         return make()
 
 
+def deposit_found_money(
+    *, investment: Investment, amount: Decimal, paid_by: HouseAccount, by: User, idempotency_key: str
+) -> Request:
+    """A confirmed deposit of money that stood in the account already and is the broker's to give, in the
+    caller's transaction: it comes from `paid_by` at the next rollover. No minimum or capacity is asked about.
+
+    Raises `OppositeRequestOpen`.
+    """
+    account = investment.account
+    _require_no_opposite(account, investment.owner, Request.Kind.DEPOSIT)
+    return _create(
+        investment,
+        Request.Kind.DEPOSIT,
+        amount,
+        by,
+        idempotency_key,
+        approval=Offer.Approval.AUTOMATIC,
+        origin=Request.Origin.RECONCILIATION,
+        paid_by=paid_by,
+    )
+
+
 def confirm_request(*, request: Request, by: User, expected_amount: Decimal | None = None) -> Request:
     """Approve a pending deposit: the next rollover executes it. Confirming twice is confirming once.
 
@@ -398,6 +420,8 @@ def _create(
     *,
     approval: str,
     close_if_below_minimum: bool = False,
+    origin: Request.Origin = Request.Origin.OWNER,
+    paid_by: HouseAccount | None = None,
 ) -> Request:
     account, now = investment.account, timezone.now()
     request = Request(
@@ -408,6 +432,8 @@ def _create(
         currency=account.currency,
         currency_digits=account.currency_digits,
         close_if_below_minimum=close_if_below_minimum,
+        origin=origin,
+        paid_by=paid_by,
         idempotency_key=key,
         created_by=by,
         created_at=now,
@@ -458,6 +484,18 @@ def _end(request: Request, state: Request.State, *, reason_code: str, note: str 
             )
 
 
+def end_for_closing(request: Request) -> None:
+    """End a deposit of an account that is being closed, in the caller's transaction: what stands in transit
+    goes back. One that a rollover is collecting at this moment is ended by that rollover.
+    """
+    locked = _lock_request(request)
+    if locked.state in (Request.State.PENDING, Request.State.CONFIRMED):
+        _end(locked, Request.State.CANCELLED, reason_code="account_closing")
+    elif not _call_back(locked):
+        return
+    record_event("request.cancelled", subject=locked.public_id, reason="account_closing")
+
+
 def _call_back(request: Request) -> bool:
     """Send money that stands in transit back where it came from. Whether there was any to call back."""
     if request.state != Request.State.COLLECTING or request.collection_id is None or not request.reason_code:
@@ -465,10 +503,17 @@ def _call_back(request: Request) -> bool:
     collection = Transfer.objects.select_for_update().get(pk=request.collection_id)
     if collection.state != Transfer.State.IN_TRANSIT or collection.legs.filter(position=2).exists():
         return False
-    personal = request.investment.personal_account
-    release_transfers([(collection, Endpoint(personal.login, Side.PERSONAL, personal.public_id))])
+    release_transfers([(collection, source_of(request))])
     _end(request, Request.State.CANCELLED, reason_code="called_back")
     return True
+
+
+def source_of(request: Request) -> Endpoint:
+    """The account a deposit is taken from, and goes back to."""
+    if request.paid_by is not None:
+        return Endpoint(request.paid_by.login, Side.HOUSE, request.paid_by.public_id)
+    personal = request.investment.personal_account
+    return Endpoint(personal.login, Side.PERSONAL, personal.public_id)
 
 
 def _lock_account(account: PammAccount) -> None:
@@ -496,7 +541,7 @@ def _lock_investment(investment: Investment) -> Investment:
 def _lock_request(request: Request) -> Request:
     locked: Request | None = (
         Request.objects.select_for_update(of=("self",))
-        .select_related("investment__terms", "investment__personal_account", "account__manager")
+        .select_related("investment__terms", "investment__personal_account", "account__manager", "paid_by")
         .filter(pk=request.pk)
         .first()
     )

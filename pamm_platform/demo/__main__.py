@@ -107,6 +107,7 @@ def start(supervisor: Supervisor, services: Services, ports: dict[str, int], say
 
     say("ready")
     print(supervisor.run(Program("demo-accounts", [*manage, "demo_accounts"], environment)), flush=True)
+    print(f"Console of the trading server (faults, books): http://127.0.0.1:{ports['DEMO_CONSOLE_PORT']}")
     print("Ctrl-C ends the demo. Logs are in .run/demo/logs.", flush=True)
 
 
@@ -115,7 +116,9 @@ def kept_up(environment: dict[str, str], ports: dict[str, int]) -> list[Program]
     # One port for `*.localhost`, and one per broker for programs that do not resolve that.
     web_ports = [ports[name] for name in ("DEMO_PORT", "DEMO_ALPHA_PORT", "DEMO_BETA_PORT")]
     return [
-        programs.simulator(environment, FOLDER / "simulator", ports["DEMO_TRADING_PORT"]),
+        programs.simulator(
+            environment, FOLDER / "simulator", ports["DEMO_TRADING_PORT"], ports["DEMO_CONSOLE_PORT"]
+        ),
         programs.web(environment, web_ports),
         programs.worker(environment),
         programs.beat(environment, FOLDER / "beat-schedule"),

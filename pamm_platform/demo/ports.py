@@ -8,7 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 # Variable in the environment → port wished when it is not set.
-WISHED = {"DEMO_PORT": 8000, "DEMO_ALPHA_PORT": 8001, "DEMO_BETA_PORT": 8002, "DEMO_TRADING_PORT": 8443}
+WISHED = {
+    "DEMO_PORT": 8000,
+    "DEMO_ALPHA_PORT": 8001,
+    "DEMO_BETA_PORT": 8002,
+    "DEMO_TRADING_PORT": 8443,
+    "DEMO_CONSOLE_PORT": 8480,
+}
 STEPS = 200
 
 

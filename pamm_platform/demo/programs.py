@@ -40,8 +40,13 @@ def beat(environment: Mapping[str, str], schedule: Path) -> Program:
     )
 
 
-def simulator(environment: Mapping[str, str], folder: Path, port: int) -> Program:
+def simulator(
+    environment: Mapping[str, str], folder: Path, port: int, console_port: int | None = None
+) -> Program:
+    """The trading server; with `console_port`, its page for faults and books on the loopback address."""
     command = [sys.executable, "-m", "trading.simulator", f"--data-dir={folder}", f"--port={port}"]
+    if console_port is not None:
+        command.append(f"--console-port={console_port}")
     return Program("simulator", command, environment, is_ready=lambda: _listens(port))
 
 

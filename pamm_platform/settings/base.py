@@ -6,6 +6,7 @@ from typing import Any
 import django_stubs_ext
 
 from pamm_platform.settings.back_office import UNFOLD as UNFOLD
+from pamm_platform.settings.queue_and_cache import *  # noqa: F403
 from pamm_platform.settings.sign_in import *  # noqa: F403
 
 # Generic fields, managers and querysets (`TextField[str, str]`) at run time too; before any model is
@@ -149,11 +150,41 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "dispatch-due-rollovers": {"task": "rollover.tasks.dispatch_due_rollovers_task", "schedule": 5.0},
     "refresh-statistics": {"task": "track_record.tasks.refresh_statistics_task", "schedule": 30.0},
     "tend-transfers": {"task": "rollover.tasks.tend_transfers_task", "schedule": 20.0},
+    "inspect-servers": {"task": "rollover.tasks.inspect_servers_task", "schedule": 600.0},
+    "seal-books": {"task": "rollover.tasks.seal_books_task", "schedule": 600.0},
 }
 
-# A balance operation without an answer is looked up at once, but sent again only after this long: longer than
-# any call to a trading server may take, so that nobody is still waiting for the first one.
-TRANSFER_RESEND_AFTER_SECONDS = 60.0
+# A balance operation without an answer is looked up after each of these pauses in turn, and sent again only
+# when a complete history did not hold it after the last: together they are longer than any call to a trading
+# server may take, so that nobody is still waiting for the first one.
+TRANSFER_LOOKUP_SECONDS: tuple[float, ...] = (5.0, 15.0, 60.0)
+# Figures of a trading server that do not add up are read again after each of these pauses, then hold the
+# account.
+ROLLOVER_READING_PAUSES: tuple[float, ...] = (0.5, 2.0)
 # A worker that has not renewed its claim on a rollover for this long is taken for dead.
 ROLLOVER_LEASE_SECONDS = 180.0
+# A rollover that was handed out this long ago and that nobody works on is handed out again: its message, or
+# all of Redis, is taken for lost.
+ROLLOVER_REDISPATCH_SECONDS = 60.0
+# Investments whose intervals end at the rollovers of a slice: from so many on they are crystallised in bulk.
+ROLLOVER_BULK_FROM = 100
 ROLLOVER_SLICE_SIZE = 200
+# Each night after this hour of the broker's zone all balance operations of the last days are compared with
+# the trading server's, both ways.
+INSPECTION_HOUR = 3
+INSPECTION_DAYS = 35
+
+# Where the seals of the books are exported: anywhere that whoever can change the database cannot.
+STORAGES: dict[str, Any] = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "seals": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": BASE_DIR / ".run" / "seals"},
+    },
+}
+# Ed25519 (32 bytes, URL-safe base64) that signs them. Without one it is made and kept in the file, if that is
+# named. Public keys of former ones follow, so that their seals still count.
+SEAL_SIGNING_KEY = ""
+SEAL_KEY_FILE: Path | None = None
+SEAL_PUBLIC_KEYS: list[str] = []

@@ -5,6 +5,7 @@ from django.core.exceptions import ImproperlyConfigured
 from pamm_platform.hosts import BrokerHosts
 from pamm_platform.settings.base import *  # noqa: F403
 from pamm_platform.settings.environment import ENVIRONMENT
+from pamm_platform.settings.queue_and_cache import shared_cache
 
 SHORTEST_SECRET = 50
 
@@ -29,13 +30,7 @@ DATABASES = {"default": ENVIRONMENT.database("DATABASE_URL")}
 DATABASE_APP_ROLE = ENVIRONMENT.text("DATABASE_APP_ROLE", "pamm_app")
 REDIS_URL = ENVIRONMENT.text("REDIS_URL")
 CELERY_BROKER_URL = REDIS_URL
-CACHES = {
-    "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": REDIS_URL,
-        "KEY_FUNCTION": "brokers.caches.scoped_key",
-    }
-}
+CACHES = shared_cache(REDIS_URL)
 
 EMAIL = ENVIRONMENT.mail_server("EMAIL_URL")
 EMAIL_HOST, EMAIL_PORT = EMAIL.host, EMAIL.port
@@ -49,7 +44,14 @@ STATIC_ROOT = BASE_DIR / "staticfiles"  # noqa: F405
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    # A volume that the database's administrators cannot write to; or another storage of Django's altogether.
+    "seals": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": ENVIRONMENT.text("SEAL_FOLDER")},
+    },
 }
+(SEAL_SIGNING_KEY,) = ENVIRONMENT.encryption_keys("SEAL_SIGNING_KEY")
+SEAL_PUBLIC_KEYS = ENVIRONMENT.encryption_keys("SEAL_PUBLIC_KEYS", "")
 
 SECURE_SSL_REDIRECT = True
 SECURE_HSTS_SECONDS = 365 * 24 * 3600

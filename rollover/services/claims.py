@@ -63,12 +63,13 @@ def renew(rollovers: Sequence[Rollover], holder: uuid.UUID) -> None:
     at_work.filter(lease_holder=str(holder)).update(lease_until=_lease_end())
 
 
-def locked(rollover: Rollover, holder: uuid.UUID) -> Rollover:
-    """The row, locked in the caller's transaction, if still held. Raises `ClaimLost`."""
-    row: Rollover = Rollover.objects.select_for_update().get(pk=rollover.pk)
-    if row.lease_holder != str(holder):
+def locked(rollovers: Sequence[Rollover], holder: uuid.UUID) -> dict[int, Rollover]:
+    """The rows by key, locked in the caller's transaction, if all are still held. Raises `ClaimLost`."""
+    keys = [rollover.pk for rollover in rollovers]
+    rows = {row.pk: row for row in Rollover.objects.select_for_update().filter(pk__in=keys).order_by("id")}
+    if any(row.lease_holder != str(holder) for row in rows.values()):
         raise ClaimLost
-    return row
+    return rows
 
 
 def postpone(rollovers: Sequence[Rollover], holder: uuid.UUID, *, reason_code: str) -> None:

@@ -1,8 +1,8 @@
 """Which accounts are due, handed out in slices. Celery only carries the ids."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from django.conf import settings
 from django.db import transaction
@@ -13,20 +13,21 @@ from accounts.models import DECIDING_ROLES, PammAccount, User
 from accounts.queries import has_role
 from brokers.errors import NotAllowed
 from outbox.services import record_event
-from rollover.errors import AccountNotHeld, AccountNotRolling, NoteMissing
+from rollover.errors import AccountNotRolling
 from rollover.models import Rollover, Schedule
 
 ROLLING_STATES = (PammAccount.State.ACTIVE, PammAccount.State.SUSPENDED, PammAccount.State.CLOSING)
-REDISPATCH_AFTER = timedelta(seconds=60)
 
 
 def dispatch_due_rollovers(now: datetime | None = None) -> list[list[int]]:
     """Write down the rollovers that are due for the broker in scope and answer the slices to be worked on.
 
-    Also answers again what nobody finished: the row is the truth, a lost message or a dead worker costs a
-    minute.
+    A slice is of one trading server: one that fails keeps nobody else's waiting. Also answers again what
+    nobody finished: the row is the truth, and a lost message costs no more than
+    `ROLLOVER_REDISPATCH_SECONDS`, a dead worker no more than its lease.
     """
     moment = now or timezone.now()
+    forgotten = moment - timedelta(seconds=settings.ROLLOVER_REDISPATCH_SECONDS)
     with transaction.atomic():
         scheduled_for = _claim_schedule(moment)
         if scheduled_for is not None:
@@ -35,15 +36,21 @@ def dispatch_due_rollovers(now: datetime | None = None) -> list[list[int]]:
         waiting = (
             Rollover.objects.filter(state__in=Rollover.OPEN_STATES, scheduled_for__lte=moment)
             .filter(Q(lease_until__isnull=True) | Q(lease_until__lt=moment))
-            .filter(
-                Q(dispatched_at__isnull=True) | Q(dispatched_at__lt=moment - REDISPATCH_AFTER) | _given_back()
-            )
+            .filter(Q(dispatched_at__isnull=True) | Q(dispatched_at__lt=forgotten) | _given_back())
             .order_by("account__server_id", "id")
         )
-        keys = list(waiting.select_for_update(of=("self",), skip_locked=True).values_list("pk", flat=True))
-        Rollover.objects.filter(pk__in=keys).update(dispatched_at=moment)
+        locked = waiting.select_for_update(of=("self",), skip_locked=True)
+        keys: dict[int, list[int]] = defaultdict(list)
+        for pk, server in locked.values_list("pk", "account__server_id"):
+            keys[server].append(pk)
+        handed_out = [pk for on_server in keys.values() for pk in on_server]
+        Rollover.objects.filter(pk__in=handed_out).update(dispatched_at=moment)
     size = settings.ROLLOVER_SLICE_SIZE
-    return [keys[start : start + size] for start in range(0, len(keys), size)]
+    return [
+        on_server[start : start + size]
+        for on_server in keys.values()
+        for start in range(0, len(on_server), size)
+    ]
 
 
 def order_rollover(*, accounts: Iterable[PammAccount], by: User) -> list[Rollover]:
@@ -65,47 +72,6 @@ def order_rollover(*, accounts: Iterable[PammAccount], by: User) -> list[Rollove
         for rollover in ordered:
             record_event("rollover.ordered", subject=rollover.account.public_id, by=str(by.public_id))
     return ordered
-
-
-def release_account(
-    *, account: PammAccount, by: User, note: str, accept_through_ticket: int | None = None
-) -> PammAccount:
-    """Let a held account roll over again; it is held again if its figures still do not add up.
-
-    `accept_through_ticket` takes foreign operations up to that deal as the investors' result. A wiped-out
-    account starts a new series. Raises `NotAllowed`, `NoteMissing`, `AccountNotHeld`.
-    """
-    if not has_role(by, *DECIDING_ROLES):
-        raise NotAllowed
-    if not note.strip():
-        raise NoteMissing(field="note")
-    with transaction.atomic():
-        locked: PammAccount = PammAccount.objects.select_for_update().get(pk=account.pk)
-        if not locked.is_held:
-            raise AccountNotHeld
-        if locked.hold_reason == "wiped_out":
-            _begin_series(locked)
-        reason = locked.hold_reason
-        locked.is_held = False
-        locked.hold_reason = ""
-        locked.hold_details = {}
-        if accept_through_ticket is not None:
-            locked.accepted_ticket = max(locked.accepted_ticket, accept_through_ticket)
-        locked.save()
-        record_event(
-            "account.released",
-            subject=locked.public_id,
-            by=str(by.public_id),
-            note=note.strip(),
-            reason=reason,
-            accepted_through=accept_through_ticket,
-        )
-    return locked
-
-
-def _begin_series(account: PammAccount) -> None:
-    account.series += 1
-    account.last_price_equity = account.last_price_units = Decimal(1)
 
 
 def _claim_schedule(moment: datetime) -> datetime | None:

@@ -6,9 +6,13 @@ import logging
 from collections import defaultdict
 
 from django.db import transaction
+from django.utils import timezone
 
 from fees.recipients import Place, payable_endpoints
+from investing.services.collection import fail_refused_deposits
 from rollover.models import Rollover
+from rollover.services.slices import note_failure
+from trading.breaker import may_ask
 from trading.gateway import GatewayError
 from trading.gateways import gateway_for
 from trading.models import TradingServer
@@ -32,6 +36,8 @@ def settle_open_transfers() -> None:
     carried = Leg.objects.filter(login__in=busy).values("transfer_id")
     waiting = (
         Leg.objects.filter(state__in=OPEN_LEG_STATES)
+        .exclude(state=Leg.State.REFUSED, retry_at__gt=timezone.now())
+        .exclude(state=Leg.State.CONFLICT)
         .filter(transfer__state__in=(Transfer.State.PLANNED, Transfer.State.IN_TRANSIT))
         .exclude(transfer_id__in=carried)
         .order_by("id")
@@ -41,10 +47,14 @@ def settle_open_transfers() -> None:
     for server_id, transfer_id in waiting:
         by_server[server_id].add(transfer_id)
     for server in TradingServer.objects.filter(pk__in=by_server, is_active=True):
+        if not may_ask(server):
+            continue
         try:
             advance_transfers(server, gateway_for(server), by_server[server.pk])
         except GatewayError as error:
             logger.warning("trading server %s: %s", server.pk, error)
+            note_failure(server, error)
+    fail_refused_deposits()
 
 
 def release_outstanding_fees() -> int:

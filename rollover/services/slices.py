@@ -6,30 +6,46 @@ import logging
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import PammAccount
+from brokers.bulk import update_rows
 from brokers.models import Broker
 from brokers.scope import current_broker_id
+from investing.services.closing import finish_closing
 from investing.services.collection import collect_requests
-from outbox.services import record_event
+from outbox.services import record_event, record_events
 from rollover.models import Rollover
 from rollover.services.claims import ClaimLost, claim, locked, postpone, renew
-from rollover.services.pricing import price_account, send_back
+from rollover.services.decisions import undo_small_ones
+from rollover.services.holding import hold
+from rollover.services.positions import close_positions
+from rollover.services.pricing import price_accounts
 from rollover.services.snapshot import Reading, read_accounts
+from trading.breaker import may_ask, record_answer, record_failure
 from trading.gateway import Gateway, GatewayError
 from trading.gateways import gateway_for
 from trading.models import TradingServer
+from trading.orders import settle_orders
 from transfers.models import Leg, Transfer
-from transfers.queries import logins_in_flight, open_legs
+from transfers.queries import conflicts, logins_in_flight, open_legs
 from transfers.services import advance_transfers, settle_unknown
 
 logger = logging.getLogger(__name__)
+
+COMPLETED_COLUMNS = {
+    "state": "text",
+    "completed_at": "timestamptz",
+    "lease_until": "timestamptz",
+    "reason_code": "text",
+    "reason": "jsonb",
+}
 
 
 def roll_over(rollover_ids: Collection[int]) -> None:
@@ -43,11 +59,16 @@ def roll_over(rollover_ids: Collection[int]) -> None:
         by_server[rollover.account.server].append(rollover)
     broker = Broker.objects.get(pk=current_broker_id())
     for server, rollovers in by_server.items():
+        if not may_ask(server):
+            postpone(rollovers, holder, reason_code="trading_server_unavailable")
+            continue
         try:
             _Slice(server, gateway_for(server), rollovers, holder, broker).run()
+            note_answer(server)
         except GatewayError as error:
             logger.warning("trading server %s: %s", server.pk, error)
             postpone(rollovers, holder, reason_code="trading_server_unavailable")
+            note_failure(server, error)
         except ClaimLost:
             logger.warning("lost the claim on rollovers %s", [rollover.pk for rollover in rollovers])
 
@@ -70,16 +91,15 @@ class _Slice:
     def run(self) -> None:
         running = [rollover for rollover in self.rollovers if rollover.state == Rollover.State.RUNNING]
         self._settle_before()
+        running = self._hold_conflicts(running)
         running = self._without(running, logins_in_flight(self.server.pk, self._logins(running)))
         if running:
             self._collect(running)
+            close_positions(self.server, self.gateway, running, self.broker)
             self._keep()
-            readings = read_accounts(
-                self.server, self.gateway, [rollover.account for rollover in running], self.broker
-            )
-            for rollover in running:
-                self._keep()
-                self._price(rollover, readings.get(rollover.account_id))
+            readings = self._read(running)
+            self._keep()
+            self._price(running, readings)
         settling = [rollover for rollover in self.rollovers if rollover.state == Rollover.State.SETTLING]
         if settling:
             self._send(settling)
@@ -94,8 +114,38 @@ class _Slice:
 
     def _settle_before(self) -> None:
         """No rollover starts while one of its account's transfers is unknown; what is owed is sent first."""
-        settle_unknown(self.server, self.gateway, self._logins(self.rollovers))
+        logins = self._logins(self.rollovers)
+        settle_unknown(self.server, self.gateway, logins)
+        carried = [rollover.public_id for rollover in self.rollovers]
+        settle_orders(self.server, self.gateway, logins, carried)
         self._send(self.rollovers)
+
+    def _hold_conflicts(self, running: Sequence[Rollover]) -> list[Rollover]:
+        """An operation that stands in the server's books twice, or otherwise, is a person's to judge."""
+        found = conflicts(self.server.pk, self._logins(running))
+        free = []
+        for rollover in running:
+            leg = found.get(rollover.account.login or 0)
+            if leg is None:
+                free.append(rollover)
+                continue
+            details = {"key": leg.key, "amount": str(leg.amount), "reason": leg.refusal_text}
+            reading = Reading(rollover.account_id, hold_reason="transfer_conflict", details=details)
+            hold_account(rollover, self.holder, reading)
+        return free
+
+    def _read(self, running: Sequence[Rollover]) -> dict[int, Reading]:
+        """Readings by account. Where small foreign operations stand between, they are undone and the accounts
+        read once more.
+        """
+        accounts = {rollover.account_id: rollover.account for rollover in running}
+        readings = read_accounts(self.server, self.gateway, list(accounts.values()), self.broker)
+        corrected = undo_small_ones(readings, accounts, self.broker)
+        if corrected:
+            by_account = {rollover.account_id: rollover for rollover in running}
+            self._send([by_account[account.pk] for account in corrected])
+            readings |= read_accounts(self.server, self.gateway, corrected, self.broker)
+        return readings
 
     def _collect(self, running: Sequence[Rollover]) -> None:
         cutoffs = {rollover.account_id: self._cutoff(rollover) for rollover in running}
@@ -115,15 +165,38 @@ class _Slice:
             return rollover.ordered_at
         return rollover.scheduled_for - timedelta(minutes=self.broker.freeze_minutes)
 
-    def _price(self, rollover: Rollover, reading: Reading | None) -> None:
-        """One account's failure never stops another's."""
-        try:
+    def _price(self, running: Sequence[Rollover], readings: Mapping[int, Reading]) -> None:
+        """All accounts together; should that fail, each by itself: one account's failure never stops
+        another's.
+        """
+        sound = []
+        for rollover in running:
+            reading = readings.get(rollover.account_id)
             if reading is None or (reading.snapshot is None and reading.wait_reason):
                 postpone([rollover], self.holder, reason_code=reading.wait_reason if reading else "not_read")
             elif reading.snapshot is None:
-                hold_account(rollover, self.holder, reading)
+                self._alone(rollover, partial(hold_account, rollover, self.holder, reading))
             else:
-                price_account(rollover, reading, self.holder, self.broker)
+                sound.append((rollover, reading))
+        if not sound:
+            return
+        try:
+            price_accounts(sound, self.holder, self.broker)
+        except ClaimLost:
+            raise
+        except Exception:
+            if len(sound) > 1:
+                logger.warning("rollovers %s cannot be priced together", [row.pk for row, _ in sound])
+            for rollover, reading in sound:
+                self._keep()
+                self._alone(
+                    rollover,
+                    partial(price_accounts, [(rollover, reading)], self.holder, self.broker),
+                )
+
+    def _alone(self, rollover: Rollover, act: Callable[[], None]) -> None:
+        try:
+            act()
         except ClaimLost:
             raise
         except Exception:
@@ -148,20 +221,29 @@ class _Slice:
         accounts = list(PammAccount.objects.filter(pk__in=[rollover.account_id for rollover in settling]))
         readings = read_accounts(self.server, self.gateway, accounts, self.broker)
         now = timezone.now()
-        for rollover in settling:
-            self._keep()
-            reading = readings.get(rollover.account_id)
-            with transaction.atomic():
-                held = locked(rollover, self.holder)
+        self._keep()
+        with transaction.atomic():
+            rows = locked(settling, self.holder)
+            for rollover in settling:
+                held, reading = rows[rollover.pk], readings.get(rollover.account_id)
                 if reading is not None and reading.hold_reason:
                     _hold(held, reading)
+                elif rollover.account.state == PammAccount.State.CLOSING:
+                    finish_closing(PammAccount.objects.select_for_update().get(pk=rollover.account_id))
                 held.state = Rollover.State.COMPLETED
                 held.completed_at = now
                 held.lease_until = None
-                held.save()
-                record_event(
-                    "rollover.completed", subject=rollover.account.public_id, rollover=str(rollover.public_id)
-                )
+            update_rows(list(rows.values()), COMPLETED_COLUMNS)
+            record_events(
+                [
+                    (
+                        "rollover.completed",
+                        rollover.account.public_id,
+                        {"rollover": str(rollover.public_id)},
+                    )
+                    for rollover in settling
+                ]
+            )
 
     def _without(self, rollovers: Sequence[Rollover], logins: set[int]) -> list[Rollover]:
         waiting = [rollover for rollover in rollovers if rollover.account.login in logins]
@@ -172,10 +254,22 @@ class _Slice:
         return [rollover.account.login for rollover in rollovers if rollover.account.login is not None]
 
 
+def note_answer(server: TradingServer) -> None:
+    if record_answer(server):
+        with transaction.atomic():
+            record_event("server.returned", subject=server.public_id, name=server.name)
+
+
+def note_failure(server: TradingServer, error: GatewayError) -> None:
+    if record_failure(server, str(error)):
+        with transaction.atomic():
+            record_event("server.failing", subject=server.public_id, name=server.name, error=str(error)[:200])
+
+
 def hold_account(rollover: Rollover, holder: uuid.UUID, reading: Reading) -> None:
     """Nothing of the account is priced or paid until a person has looked: its figures do not add up."""
     with transaction.atomic():
-        held = locked(rollover, holder)
+        held = locked([rollover], holder)[rollover.pk]
         _hold(held, reading)
         held.state = Rollover.State.HELD
         held.lease_until = None
@@ -183,15 +277,6 @@ def hold_account(rollover: Rollover, holder: uuid.UUID, reading: Reading) -> Non
 
 
 def _hold(rollover: Rollover, reading: Reading) -> None:
-    send_back(rollover.account_id, "account_held")
     rollover.reason_code = reading.hold_reason
     rollover.reason = reading.details
-    PammAccount.objects.filter(pk=rollover.account_id).update(
-        is_held=True, hold_reason=reading.hold_reason, hold_details=reading.details
-    )
-    record_event(
-        "account.held",
-        subject=rollover.account.public_id,
-        reason=reading.hold_reason,
-        details=reading.details,
-    )
+    hold(rollover.account, reading.hold_reason, reading.details)

@@ -1,13 +1,16 @@
-"""The books of one account, and the ledger of a broker, computed again and compared."""
+"""The books of one account, and the ledger of a broker, computed again and compared: as they are now, or as
+they were at a moment of the past.
+"""
 
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, Sum
+from django.db.models import Exists, OuterRef, Q, Sum
 
 from accounts.models import HouseAccount, PammAccount
 from allocation.models import Interval, Investment
@@ -17,21 +20,27 @@ from fees.calc.kinds import FeeKind
 from fees.calc.shares import Shared
 from ledger.models import LedgerAccount, Posting
 from money.exact import ZERO, exact_sum
+from rollover.models import Rollover
 from rollover.verification.differences import Difference, Findings
+from rollover.verification.links import compare_chain
 from rollover.verification.payments import Payments
 from rollover.verification.postings import RolloverPostings
 from rollover.verification.records import (
     charges_of,
     deal_sums_of,
+    house_account_of,
     ledger_lines_of,
+    ledger_sums_of,
     one_moment,
     parts_of,
     points_of,
     unit_entries_of,
+    until_moment,
 )
 from rollover.verification.replay import Replay
 from rollover.verification.series import Series
 from rollover.verification.stakes import Stake
+from rollover.verification.statement import Statement, statement_of
 from transfers.models import Leg, Transfer
 
 Kind = LedgerAccount.Kind
@@ -39,16 +48,21 @@ Kind = LedgerAccount.Kind
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """How much was looked at, and what differs."""
+    """How much was looked at, and what differs; `statement`: the account's figures, where a moment of the
+    past was asked for.
+    """
 
     rollovers: int
     investments: int
     differences: tuple[Difference, ...]
+    statement: Statement | None = None
 
 
-def verify_account(account_id: int) -> Verified:
+def verify_account(account_id: int, *, at: datetime | int | None = None) -> Verified:
     """Recompute all books of one PAMM account from its first rollover on. Reads one moment; writes nothing.
 
+    With `at`, a time or the number of a rollover, up to then: everything that had been recorded is computed
+    again and compared, what changes in place is not. After that number means just before the next one.
     Changes of the broker's time zone are in no history: dates of intervals are counted in the present one.
     """
     with one_moment():
@@ -56,16 +70,20 @@ def verify_account(account_id: int) -> Verified:
             pk=account_id
         )
         findings = Findings(f"{account.name} {account.public_id}")
-        replay, house = Replay.of(account, findings), _rounding_account(account)
+        until = None if at is None else until_moment(account, at)
+        replay = Replay.of(account, findings)
+        house = house_account_of(account, HouseAccount.Purpose.ROUNDING)
         series, postings = (
             Series(account.currency_digits, findings),
             RolloverPostings(account, house, findings),
         )
-        payments = Payments(account, house, findings)
-        entries, charges, parts = unit_entries_of(account), charges_of(account), parts_of(account)
-        deals, ledger = deal_sums_of(account), ledger_lines_of(account)
+        payments = Payments(account, house, findings, until)
+        last = None if until is None else until.sequence
+        entries, charges = unit_entries_of(account, until=last), charges_of(account, until=last)
+        parts, deals = parts_of(account, until=last), deal_sums_of(account, until=last)
+        ledger = ledger_lines_of(account, until=last)
         rollovers = 0
-        for point in points_of(account):
+        for point in points_of(account, until=last):
             rollovers, number = rollovers + 1, point.sequence
             series.price(point, next(iter(deals.take(number)), None))
             flows = replay.at(point, entries.take(number), charges.take(number), parts.take(number))
@@ -73,12 +91,20 @@ def verify_account(account_id: int) -> Verified:
             payments.decide(point, flows, swept)
             series.move(point, flows, swept)
         payments.compare(replay.executed)
-        _compare_account(account, series, replay, findings)
-        _compare_intervals(account, replay, findings)
-        for stake in replay.stakes.values():
-            _compare_investment(stake, findings)
-        _compare_balances(account, series, payments.uncounted, findings)
-    return Verified(rollovers, len(replay.stakes), tuple(findings.differences))
+        compare_chain(account, series.last, findings)
+        statement = None
+        if until is None:
+            _compare_account(account, series, replay, findings)
+            _compare_rollovers(account, findings)
+            _compare_intervals(account, replay, findings)
+            for stake in replay.stakes.values():
+                _compare_investment(stake, findings)
+            _compare_balances(account, series, payments.uncounted, findings)
+        else:
+            sums = ledger_sums_of(account, until)
+            _compare_sums_then(account, series, payments, sums, findings)
+            statement = statement_of(account, until, series, replay, sums)
+    return Verified(rollovers, len(replay.stakes), tuple(findings.differences), statement)
 
 
 def verify_ledger() -> list[Difference]:
@@ -89,16 +115,6 @@ def verify_ledger() -> list[Difference]:
         _compare_under_way(findings)
         _compare_cash(findings)
     return findings.differences
-
-
-def _rounding_account(account: PammAccount) -> uuid.UUID | None:
-    return (
-        HouseAccount.objects.filter(
-            server=account.server_id, purpose=HouseAccount.Purpose.ROUNDING, currency=account.currency
-        )
-        .values_list("public_id", flat=True)
-        .first()
-    )
 
 
 def _compare_account(account: PammAccount, series: Series, replay: Replay, findings: Findings) -> None:
@@ -125,6 +141,26 @@ def _compare_account(account: PammAccount, series: Series, replay: Replay, findi
             ("last_price_units", Decimal(1) if began else last.price_units, account.last_price_units),
         ]
     findings.compare("PammAccount", account.public_id, figures, last)
+
+
+def _compare_rollovers(account: PammAccount, findings: Findings) -> None:
+    """A rollover that has fixed a price is carried to its end, and none ends without a price."""
+    states = Rollover.State
+    for rollover in Rollover.objects.filter(account=account).exclude(
+        Q(price_point__isnull=False, state=states.COMPLETED, completed_at__isnull=False)
+        | Q(price_point__isnull=False, state=states.SETTLING, completed_at__isnull=True)
+        | (Q(price_point__isnull=True) & ~Q(state__in=(states.COMPLETED, states.SETTLING)))
+    ):
+        priced = rollover.price_point_id is not None
+        expected = "completed or settling" if priced else "one without a price"
+        findings.add("Rollover", rollover.public_id, "state", expected, rollover.state)
+    strangers = Rollover.objects.filter(account=account, price_point__isnull=False).exclude(
+        price_point__account=account
+    )
+    for rollover in strangers:
+        findings.add(
+            "Rollover", rollover.public_id, "price_point", "one of its account", rollover.price_point_id
+        )
 
 
 def _compare_intervals(account: PammAccount, replay: Replay, findings: Findings) -> None:
@@ -242,6 +278,27 @@ def _compare_balances(account: PammAccount, series: Series, uncounted: Decimal, 
     )
 
 
+def _compare_sums_then(
+    account: PammAccount,
+    series: Series,
+    payments: Payments,
+    found: Mapping[str, Decimal],
+    findings: Findings,
+) -> None:
+    """What all entries of the account, of rollovers, legs and decisions, had come to by then."""
+    expected = {
+        Kind.PAMM_CASH: exact_sum((series.balance, payments.uncounted)),
+        Kind.PAMM_FLOATING: series.floating,
+        Kind.POOL_CLAIM: -series.equity,
+        Kind.IN_TRANSIT: payments.in_transit,
+        Kind.PAYABLE: payments.payable,
+    }
+    figures = [
+        (f"balance of {kind} then", amount, found.get(kind, ZERO)) for kind, amount in expected.items()
+    ]
+    findings.compare("LedgerAccount", account.public_id, figures, series.last)
+
+
 def _compare_entries(findings: Findings) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
@@ -262,11 +319,13 @@ def _compare_entries(findings: Findings) -> None:
             " LEFT JOIN allocation_pricepoint p"
             " ON p.broker_id = e.broker_id AND e.source = 'price-point:' || p.id"
             " LEFT JOIN transfers_leg g ON g.broker_id = e.broker_id AND g.key = e.source"
-            " WHERE e.broker_id = %s AND p.id IS NULL AND g.id IS NULL ORDER BY e.id",
+            " LEFT JOIN rollover_decision d"
+            " ON d.broker_id = e.broker_id AND e.source = 'decision:' || d.public_id"
+            " WHERE e.broker_id = %s AND p.id IS NULL AND g.id IS NULL AND d.id IS NULL ORDER BY e.id",
             [current_broker_id()],
         )
         for entry, source in cursor.fetchall():
-            findings.add("Entry", entry, "source", "a price point or a leg", source)
+            findings.add("Entry", entry, "source", "a price point, a leg or a decision", source)
 
 
 def _compare_under_way(findings: Findings) -> None:

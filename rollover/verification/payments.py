@@ -1,31 +1,41 @@
 """Requests and payments of one account: each amount that left or joined the pool was paid once, by two legs.
 
-Requests, transfers and legs are the changing side of the books; what they must say follows from the replay.
+Requests, transfers and legs are the changing side of the books; what they must say follows from the replay,
+and for what others did to the account from the decisions about it.
 """
 
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 
-from accounts.models import PammAccount
+from accounts.models import HouseAccount, PammAccount
 from allocation.models import UnitEntry
 from investing.models import Request
 from money.exact import ZERO, exact_sum
+from rollover.models import CountedDeal, Decision
 from rollover.verification.differences import Findings, shown
-from rollover.verification.postings import leg_postings, lines_of, named
+from rollover.verification.postings import Lines, decision_postings, leg_postings, lines_of, named
 from rollover.verification.records import (
-    LegLine,
+    DecisionRow,
+    JudgedDeal,
     LegRow,
     Point,
     RequestRow,
+    SourceLine,
     TransferRow,
+    Until,
     accounts_of_payees,
     counted_transfers_of,
-    leg_lines_of,
+    decisions_of,
+    house_account_of,
+    judged_deals_of,
     legs_of,
     requests_of,
+    source_lines_of,
     transfers_of,
 )
 from rollover.verification.replay import Executed, Flows
@@ -77,14 +87,21 @@ class Payment:
 
 @dataclass
 class Payments:
-    """What the rollovers of one account decided to pay, and the comparison with what was written down."""
+    """What the rollovers of one account decided to pay, and the comparison with what was written down.
+
+    With `until` as of that moment: what came later is left out, and states of today are not compared.
+    """
 
     account: PammAccount
     house: uuid.UUID | None
     findings: Findings
+    until: Until | None = None
     decided: dict[Reason, list[Payment]] = field(default_factory=lambda: defaultdict(list))
     uncounted: Decimal = ZERO
-    """Sum of the applied legs on the pool's login that no price point has counted yet."""
+    """Applied legs on the pool's login, and operations undone, that no price point has counted yet."""
+    in_transit: Decimal = ZERO
+    payable: Decimal = ZERO
+    """What was decided, and has not arrived: negative."""
 
     def decide(self, point: Point, flows: Flows, swept: Decimal) -> None:
         pool: End = (Side.PAMM, self.account.public_id)
@@ -101,17 +118,49 @@ class Payments:
         legs: defaultdict[int, list[LegRow]] = defaultdict(list)
         for leg in legs_of(self.account):
             legs[leg.transfer_id].append(leg)
-        lines: defaultdict[str, list[LegLine]] = defaultdict(list)
-        for line in leg_lines_of(self.account):
-            lines[line.key].append(line)
-        transfers = list(transfers_of(self.account))
-        payees = {transfer.pk: transfer.payee for transfer in transfers}
-        ends = {**self._of_requests(transfers, executed), **self._of_rollovers(transfers)}
+        lines: defaultdict[str, list[SourceLine]] = defaultdict(list)
+        for line in source_lines_of(self.account):
+            lines[line.source].append(line)
+        decisions = [row for row in decisions_of(self.account) if self._is_past(row.made_at)]
+        transfers = self._transfers(decisions)
+        ends = {
+            **self._of_requests(transfers, executed),
+            **self._of_rollovers(transfers),
+            **self._of_decisions(transfers, decisions, lines),
+        }
         for transfer in transfers:
-            self._compare_transfer(transfer, legs[transfer.pk], ends.get(transfer.pk))
-        for leg in (leg for held in legs.values() for leg in held):
-            self._compare_ledger(leg, payees[leg.transfer_id], lines[leg.key])
-        self._compare_counted(leg for held in legs.values() for leg in held)
+            held = legs.pop(transfer.pk, [])
+            self._compare_transfer(transfer, held, ends.get(transfer.pk))
+            for leg in held:
+                self._compare_leg(leg, transfer.payee, lines[leg.key])
+            self._add_up(transfer, held)
+        self._report_strangers(legs)
+        self._compare_decided(decisions, judged_deals_of(self.account))
+
+    def _transfers(self, decisions: Iterable[DecisionRow]) -> list[TransferRow]:
+        """Those that had been decided by then. Payments are written down a moment after their price."""
+        found = list(transfers_of(self.account))
+        if self.until is None:
+            return found
+        corrections = {decision.transfer_id for decision in decisions}
+        priced = self.until.next_priced_at
+
+        def is_past(transfer: TransferRow) -> bool:
+            if transfer.purpose == Purpose.CORRECTION:
+                return transfer.pk in corrections
+            if transfer.purpose == Purpose.DEPOSIT:
+                return self._is_past(transfer.created_at)
+            return priced is None or transfer.created_at < priced
+
+        return [transfer for transfer in found if is_past(transfer)]
+
+    def _is_past(self, moment: datetime) -> bool:
+        return self.until is None or moment <= self.until.at
+
+    def _has_applied(self, leg: LegRow) -> bool:
+        if leg.state != Leg.State.APPLIED:
+            return False
+        return self.until is None or (leg.applied_at is not None and leg.applied_at <= self.until.at)
 
     def _of_requests(
         self, transfers: Iterable[TransferRow], executed: dict[uuid.UUID, Executed]
@@ -124,22 +173,28 @@ class Payments:
         unmatched = dict(executed)
         for request in requests_of(self.account):
             done = unmatched.pop(request.public_id, None)
-            held = of_subject[request.public_id]
+            held = of_subject.pop(request.public_id, [])
             self._compare_request(request, done, held)
             personal, pool = (Side.PERSONAL, request.personal), (Side.PAMM, self.account.public_id)
+            paid_from = personal if request.paid_by is None else (Side.HOUSE, request.paid_by)
             for transfer in held:
                 payee = None if transfer.purpose == Purpose.DEPOSIT else request.personal
                 self.findings.compare("Transfer", transfer.public_id, [("payee", payee, transfer.payee)])
-                if transfer.state == State.RETURNED or (
-                    transfer.purpose == Purpose.DEPOSIT and request.state != Request.State.EXECUTED
-                ):
-                    ends[transfer.pk] = (personal, [personal])
-                elif transfer.purpose == Purpose.DEPOSIT:
-                    ends[transfer.pk] = (personal, [pool])
-                else:
+                if transfer.purpose != Purpose.DEPOSIT:
                     ends[transfer.pk] = (pool, [personal])
+                elif done is None and self.until is not None:
+                    # Where it went was decided later.
+                    ends[transfer.pk] = (paid_from, [pool, paid_from])
+                elif transfer.state == State.RETURNED or request.state != Request.State.EXECUTED:
+                    ends[transfer.pk] = (paid_from, [paid_from])
+                else:
+                    ends[transfer.pk] = (paid_from, [pool])
         for source, done in unmatched.items():
             self.findings.add("UnitEntry", done.entry.public_id, "request", source, None, done.point)
+        of_subject.pop(self.account.public_id, None)
+        for transfer in (transfer for held in of_subject.values() for transfer in held):
+            known = "the account or a request of it"
+            self.findings.add("Transfer", transfer.public_id, "subject", known, transfer.subject)
         return ends
 
     def _compare_request(
@@ -148,9 +203,13 @@ class Payments:
         name, compare = request.public_id, self.findings.compare
         state = Request.State.EXECUTED
         if done is None:
-            if request.state == state:
-                self.findings.add("Request", name, "unit entry", f"one of this {request.kind}", None)
-            amounts = [request.amount] * (request.collection_id is not None)
+            if self.until is not None:
+                collected = bool(transfers)
+            else:
+                collected = request.collection_id is not None
+                if request.state == state:
+                    self.findings.add("Request", name, "unit entry", f"one of this {request.kind}", None)
+            amounts = [request.amount] * collected
             purposes: list[str] = [Purpose.DEPOSIT] * len(amounts)
             point = None
         else:
@@ -187,7 +246,7 @@ class Payments:
         """Compare fees, rounding exchanges and sweeps with what was decided, in order; their ends."""
         found: defaultdict[Reason, list[TransferRow]] = defaultdict(list)
         for transfer in transfers:
-            if transfer.subject == self.account.public_id:
+            if transfer.subject == self.account.public_id and transfer.purpose != Purpose.CORRECTION:
                 found[transfer.purpose, transfer.payee].append(transfer)
         reasons = sorted(found.keys() | self.decided.keys(), key=str)
         own: defaultdict[uuid.UUID | None, list[End]] = defaultdict(list)
@@ -210,20 +269,79 @@ class Payments:
                     ends[made.pk] = (payment.source, arrives)
         return ends
 
+    def _of_decisions(
+        self,
+        transfers: Iterable[TransferRow],
+        decisions: Iterable[DecisionRow],
+        lines: Mapping[str, list[SourceLine]],
+    ) -> dict[int, Ends]:
+        """Compare what undoes somebody else's operations with the decisions about them; their ends."""
+        corrections = {row.pk: row for row in transfers if row.purpose == Purpose.CORRECTION}
+        suspense = house_account_of(self.account, HouseAccount.Purpose.SUSPENSE)
+        pool, house = (Side.PAMM, self.account.public_id), (Side.HOUSE, suspense)
+        ends: dict[int, Ends] = {}
+        for decision in decisions:
+            found = lines.get(f"decision:{decision.public_id}", [])
+            self._compare_postings(
+                f"decision {decision.public_id}",
+                decision_postings(decision, self.account.public_id, suspense, self.account.currency),
+                found,
+            )
+            if decision.kind == Decision.Kind.RESULT:
+                continue
+            made = corrections.pop(decision.transfer_id or 0, None)
+            amount = None if made is None else made.amount
+            self.findings.compare(
+                "Decision",
+                decision.public_id,
+                (
+                    ("amount of the transfer that undoes it", abs(decision.amount), amount),
+                    (
+                        "a deposit made of it",
+                        decision.kind == Decision.Kind.DEPOSIT,
+                        decision.request is not None,
+                    ),
+                ),
+            )
+            if made is not None:
+                ends[made.pk] = (pool, [house]) if decision.amount > 0 else (house, [pool])
+        for made in corrections.values():
+            self.findings.add("Transfer", made.public_id, "decision", "one that it carries out", None)
+        return ends
+
+    def _compare_decided(self, decisions: Iterable[DecisionRow], judged: dict[int, JudgedDeal]) -> None:
+        """What was counted and is neither trading nor ours was decided about, and counted as decided."""
+        until = None if self.until is None else self.until.sequence
+        found = {key: deal for key, deal in judged.items() if until is None or deal.sequence <= until}
+        for decision in decisions:
+            deal = found.pop(decision.counted_under, None)
+            if deal is None:
+                if decision.kind != Decision.Kind.RESULT:
+                    self.uncounted = exact_sum((self.uncounted, decision.amount))
+                continue
+            is_result = decision.kind == Decision.Kind.RESULT
+            part = CountedDeal.Part.RESULT if is_result else CountedDeal.Part.FOREIGN
+            self.findings.compare(
+                "CountedDeal",
+                deal.ticket,
+                (("amount", decision.amount, deal.amount), ("part", part, deal.part)),
+            )
+        for deal in found.values():
+            self.findings.add("CountedDeal", deal.ticket, "decision whose it is", "one", None)
+
     def _compare_transfer(self, transfer: TransferRow, legs: list[LegRow], ends: Ends | None) -> None:
-        compare, applied = self.findings.compare, Leg.State.APPLIED
+        compare = self.findings.compare
         allowed = ([1], [1, 2]) if transfer.purpose in HELD_IN_TRANSIT else ([1, 2],)
         positions = [leg.position for leg in legs]
-        moved = [leg.position for leg in legs if leg.state == applied]
-        compare(
-            "Transfer",
-            transfer.public_id,
-            (
-                ("currency", self.account.currency, transfer.currency),
-                ("positions of its legs", True, positions in allowed),
-                (f"applied legs while {transfer.state}", APPLIED_LEGS[State(transfer.state)], moved),
-            ),
-        )
+        figures: list[tuple[str, object, object]] = [
+            ("currency", self.account.currency, transfer.currency),
+            ("positions of its legs", True, positions in allowed),
+        ]
+        if self.until is None:
+            moved = [leg.position for leg in legs if leg.state == Leg.State.APPLIED]
+            expected = APPLIED_LEGS[State(transfer.state)]
+            figures.append((f"applied legs while {transfer.state}", expected, moved))
+        compare("Transfer", transfer.public_id, figures)
         for leg in legs:
             signed = transfer.amount if leg.position == 2 else -transfer.amount
             compare(
@@ -244,31 +362,49 @@ class Payments:
         names = " or ".join(f"{side} {owner}" for side, owner in allowed) or "no account"
         self.findings.compare("Leg", leg.key, [("owner", names, f"{leg.side} {leg.owner}")])
 
-    def _compare_ledger(self, leg: LegRow, payee: uuid.UUID | None, found: list[LegLine]) -> None:
+    def _compare_leg(self, leg: LegRow, payee: uuid.UUID | None, found: list[SourceLine]) -> None:
+        """Its postings, and that the deal of one on the pool's login was counted once."""
         applied = leg.state == Leg.State.APPLIED
         expected = leg_postings(leg, payee, self.account.server.public_id) if applied else {}
+        self._compare_postings(f"leg {leg.key}", expected, found)
+        if leg.owner != self.account.public_id:
+            return
+        deal = self._counted_transfers.pop(leg.ticket, None) if leg.ticket is not None else None
+        if deal is not None or (leg.counted and self.until is None):
+            self.findings.compare(
+                "CountedDeal",
+                f"{leg.ticket} of leg {leg.key}",
+                (("amount", leg.amount, deal), ("counted", True, leg.counted)),
+            )
+        elif self._has_applied(leg):
+            self.uncounted = exact_sum((self.uncounted, leg.amount))
+
+    def _compare_postings(self, of: str, expected: Lines, found: list[SourceLine]) -> None:
         lines = lines_of(found)
         if lines != expected:
             entries = ", ".join(sorted({str(line.entry) for line in found}))
-            row = f"{entries or 'none'} of leg {leg.key}"
+            row = f"{entries or 'none'} of {of}"
             self.findings.add("Entry", row, "postings", named(expected), named(lines))
 
-    def _compare_counted(self, legs: Iterable[LegRow]) -> None:
-        deals = counted_transfers_of(self.account)
-        for leg in legs:
-            if leg.owner != self.account.public_id:
-                continue
-            deal = deals.pop(leg.ticket, None) if leg.ticket is not None else None
-            if leg.counted or deal is not None:
-                self.findings.compare(
-                    "CountedDeal",
-                    f"{leg.ticket} of leg {leg.key}",
-                    (("amount", leg.amount, deal), ("counted", True, leg.counted)),
-                )
-            elif leg.state == Leg.State.APPLIED:
-                self.uncounted = exact_sum((self.uncounted, leg.amount))
-        for ticket, amount in deals.items():
+    def _add_up(self, transfer: TransferRow, legs: Iterable[LegRow]) -> None:
+        applied = {leg.position for leg in legs if self._has_applied(leg)}
+        if applied == {1}:
+            self.in_transit = exact_sum((self.in_transit, transfer.amount))
+        if transfer.payee is not None and 2 not in applied:
+            self.payable = exact_sum((self.payable, -transfer.amount))
+
+    def _report_strangers(self, legs: Mapping[int, list[LegRow]]) -> None:
+        """Legs without a transfer of this account, and counted deals without a leg."""
+        for leg in (leg for held in legs.values() for leg in held):
+            if self.until is None or self._has_applied(leg):
+                self.findings.add("Leg", leg.key, "transfer of this account", "one", None)
+        for ticket, amount in self._counted_transfers.items():
             self.findings.add("CountedDeal", ticket, "a leg with its ticket", amount, None)
+
+    @cached_property
+    def _counted_transfers(self) -> dict[int, Decimal]:
+        until = None if self.until is None else self.until.sequence
+        return counted_transfers_of(self.account, until=until)
 
 
 def _paired(

@@ -8,8 +8,9 @@ from decimal import Decimal
 from accounts.models import PammAccount
 from ledger.models import LedgerAccount
 from money.exact import ZERO, exact_sum
+from rollover.models import Decision
 from rollover.verification.differences import Findings
-from rollover.verification.records import LedgerKey, LedgerLine, LegLine, LegRow, Point
+from rollover.verification.records import DecisionRow, LedgerKey, LedgerLine, LegRow, Point, SourceLine
 from rollover.verification.replay import Flows
 from transfers.models import Side
 
@@ -56,8 +57,8 @@ class RolloverPostings:
 
         move(Kind.PAMM_CASH, account.public_id, point.trading_result)
         move(Kind.PAMM_FLOATING, account.public_id, floating_change)
-        for owner, amount in flows.deposits:
-            move(Kind.CLIENT_CLAIM, owner, amount)
+        for claim, owner, amount in flows.deposits:
+            move(claim, owner, amount)
         for owner, amount in flows.payouts:
             move(Kind.PAYABLE, owner, -amount)
         for payee, amount in flows.fees.items():
@@ -82,7 +83,21 @@ def leg_postings(leg: LegRow, payee: uuid.UUID | None, server: uuid.UUID) -> Lin
     return lines
 
 
-def lines_of(found: Iterable[LedgerLine | LegLine]) -> Lines:
+def decision_postings(
+    decision: DecisionRow, pool: uuid.UUID, suspense: uuid.UUID | None, currency: str
+) -> Lines:
+    """What somebody else's operation posts: cash that the broker owes, or is owed. A result is the pool's and
+    is posted with the rollover that counts it.
+    """
+    if decision.kind == Decision.Kind.RESULT or suspense is None:
+        return {}
+    return {
+        (Kind.PAMM_CASH.value, pool, currency): decision.amount,
+        (Kind.HOUSE_CLAIM.value, suspense, currency): -decision.amount,
+    }
+
+
+def lines_of(found: Iterable[LedgerLine | SourceLine]) -> Lines:
     """Sums by ledger account, those of 0 left out."""
     lines: defaultdict[LedgerKey, Decimal] = defaultdict(Decimal)
     for line in found:

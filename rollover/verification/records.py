@@ -6,12 +6,14 @@ History is streamed and never held; what is held grows with investments, request
 import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from django.db import connection, transaction
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Model, Q, QuerySet, Subquery, Sum
+from django.utils import timezone
 
 from accounts.models import HouseAccount, PammAccount, PersonalAccount
 from allocation.models import Investment, PricePoint, UnitEntry
@@ -19,9 +21,9 @@ from brokers.queries import broker_in_scope
 from brokers.scope import current_broker_id
 from fees.models import Charge, ChargePart
 from investing.models import Request
-from ledger.models import Entry
 from outbox.models import Event
-from rollover.models import CountedDeal
+from rollover.models import CountedDeal, Decision
+from trading.gateway import FLOW_ACTIONS
 from transfers.models import Leg, Side, Transfer
 
 CHUNK = 2000
@@ -113,16 +115,41 @@ class PartRow(NamedTuple):
 
 
 class DealSums(NamedTuple):
-    """Deals that one price point counted, summed; `foreign_moves`: foreign ones that moved money.
-
-    `volume`: lots of the deals that are part of the result, opening ones included.
-    """
+    """Deals that one price point counted, summed."""
 
     sequence: int
     result: Decimal | None
     total: Decimal
-    volume: Decimal | None
-    foreign_moves: int
+    closed_lots: Decimal
+
+
+class JudgedDeal(NamedTuple):
+    """A counted deal that somebody must have decided about: not ours, and not of trading.
+
+    A difference without a deal is counted under the negative key of its decision.
+    """
+
+    ticket: int
+    sequence: int
+    part: str
+    amount: Decimal
+
+
+class DecisionRow(NamedTuple):
+    """Whose a foreign operation is; `request`: public id of the deposit that was made of it."""
+
+    pk: int
+    public_id: uuid.UUID
+    ticket: int | None
+    kind: str
+    amount: Decimal
+    made_at: datetime
+    transfer_id: int | None
+    request: uuid.UUID | None
+
+    @property
+    def counted_under(self) -> int:
+        return -self.pk if self.ticket is None else self.ticket
 
 
 class LedgerLine(NamedTuple):
@@ -136,10 +163,10 @@ class LedgerLine(NamedTuple):
     amount: Decimal | None
 
 
-class LegLine(NamedTuple):
-    """What a leg's entry posted to one ledger account, summed."""
+class SourceLine(NamedTuple):
+    """What the entry of a leg, or of a decision, posted to one ledger account, summed."""
 
-    key: str
+    source: str
     entry: uuid.UUID
     kind: str | None
     subject: uuid.UUID | None
@@ -157,8 +184,20 @@ class TermsChange(NamedTuple):
     replaces: str | None
 
 
+class Asked(NamedTuple):
+    """What was asked for: `amount` before any fee; `paid_by`, the public id of the broker's account that a
+    deposit comes from instead of the personal account.
+    """
+
+    amount: Decimal | None
+    origin: str
+    paid_by: uuid.UUID | None
+
+
 class RequestRow(NamedTuple):
-    """A request; `personal` is the public id of the investment's personal account."""
+    """A request; `personal` and `paid_by` are public ids: of the investment's personal account, and of the
+    broker's account that a deposit comes from instead.
+    """
 
     public_id: uuid.UUID
     kind: str
@@ -168,7 +207,9 @@ class RequestRow(NamedTuple):
     executed_fee: Decimal | None
     unit_entry_id: int | None
     collection_id: int | None
+    origin: str
     personal: uuid.UUID
+    paid_by: uuid.UUID | None
 
 
 class TransferRow(NamedTuple):
@@ -180,6 +221,7 @@ class TransferRow(NamedTuple):
     amount: Decimal
     currency: str
     state: str
+    created_at: datetime
 
 
 class LegRow(NamedTuple):
@@ -194,6 +236,29 @@ class LegRow(NamedTuple):
     state: str
     ticket: int | None
     counted: bool
+    applied_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """A moment of the past: nothing after it counts. `sequence` is the account's last rollover up to `at`,
+    `next_priced_at` the one after it; 0 and empty where there is none.
+    """
+
+    at: datetime
+    sequence: int
+    next_priced_at: datetime | None
+
+
+def until_moment(account: PammAccount, at: datetime | int) -> Until:
+    """The moment `at`; of the number of a rollover, all that happened before the next one."""
+    points = PricePoint.objects.filter(account=account).order_by("sequence")
+    if isinstance(at, int):
+        upcoming = points.filter(sequence__gt=at).first()
+        moment = timezone.now() if upcoming is None else upcoming.priced_at - timedelta.resolution
+        return Until(moment, at, None if upcoming is None else upcoming.priced_at)
+    last, upcoming = points.filter(priced_at__lte=at).last(), points.filter(priced_at__gt=at).first()
+    return Until(at, 0 if last is None else last.sequence, None if upcoming is None else upcoming.priced_at)
 
 
 class _Sequenced(Protocol):
@@ -202,10 +267,13 @@ class _Sequenced(Protocol):
 
 
 R = TypeVar("R", bound=_Sequenced)
+M = TypeVar("M", bound=Model)
 
 
 class InOrder(Generic[R]):
-    """Rows that rise by the sequence of their rollover, taken one rollover at a time."""
+    """Rows that rise by the sequence of their rollover, taken one rollover at a time, and all of them in the
+    end: a stream left half read holds its cursor.
+    """
 
     def __init__(self, rows: Iterator[R]) -> None:
         self._rows = rows
@@ -243,45 +311,61 @@ def points_of(account: PammAccount, *, until: int | None = None) -> Iterator[Poi
 
 
 def unit_entries_of(account: PammAccount, *, until: int | None = None) -> InOrder[EntryRow]:
-    """All, or those up to the rollover number `until`."""
-    rows = UnitEntry.objects.filter(account=account).order_by("price_point__sequence", "id")
-    if until is not None:
-        rows = rows.filter(price_point__sequence__lte=until)
+    rows = _up_to(until, UnitEntry.objects.filter(account=account)).order_by("price_point__sequence", "id")
     return InOrder(map(EntryRow._make, _streamed(rows, "price_point__sequence", *EntryRow._fields[1:])))
 
 
-def charges_of(account: PammAccount) -> InOrder[ChargeRow]:
-    rows = Charge.objects.filter(account=account).order_by("price_point__sequence", "id")
+def charges_of(account: PammAccount, *, until: int | None = None) -> InOrder[ChargeRow]:
+    rows = _up_to(until, Charge.objects.filter(account=account)).order_by("price_point__sequence", "id")
     return InOrder(map(ChargeRow._make, _streamed(rows, "price_point__sequence", *ChargeRow._fields[1:])))
 
 
-def parts_of(account: PammAccount) -> InOrder[PartRow]:
-    rows = ChargePart.objects.filter(account=account).order_by("price_point__sequence", "id")
+def parts_of(account: PammAccount, *, until: int | None = None) -> InOrder[PartRow]:
+    rows = _up_to(until, ChargePart.objects.filter(account=account)).order_by("price_point__sequence", "id")
     return InOrder(map(PartRow._make, _streamed(rows, "price_point__sequence", *PartRow._fields[1:])))
 
 
-def deal_sums_of(account: PammAccount) -> InOrder[DealSums]:
-    foreign = Q(part=CountedDeal.Part.FOREIGN) & ~Q(amount=0)
+def deal_sums_of(account: PammAccount, *, until: int | None = None) -> InOrder[DealSums]:
     rows = (
-        CountedDeal.objects.filter(account=account)
+        _up_to(until, CountedDeal.objects.filter(account=account))
         .values("price_point__sequence")
         .annotate(
             result=Sum("amount", filter=Q(part=CountedDeal.Part.RESULT)),
             total=Sum("amount"),
-            volume=Sum("volume", filter=Q(part=CountedDeal.Part.RESULT)),
-            foreign_moves=Count("pk", filter=foreign),
+            closed_lots=Sum("closed_lots"),
         )
         .order_by("price_point__sequence")
     )
     return InOrder(map(DealSums._make, _streamed(rows, "price_point__sequence", *DealSums._fields[1:])))
 
 
-def ledger_lines_of(account: PammAccount) -> InOrder[LedgerLine]:
+def judged_deals_of(account: PammAccount) -> dict[int, JudgedDeal]:
+    """By ticket: foreign operations that moved money, and results that no trade brought."""
+    foreign = Q(part=CountedDeal.Part.FOREIGN) & ~Q(amount=0)
+    not_traded = Q(part=CountedDeal.Part.RESULT, action__in=FLOW_ACTIONS) & ~Q(amount=0)
+    rows = CountedDeal.objects.filter(foreign | not_traded | Q(ticket__lt=0), account=account)
+    found = rows.values_list("ticket", "price_point__sequence", "part", "amount")
+    return {deal.ticket: deal for deal in map(JudgedDeal._make, found)}
+
+
+def decisions_of(account: PammAccount) -> list[DecisionRow]:
+    """In the order in which they were made; those that only note something are left out."""
+    rows = Decision.objects.filter(account=account).exclude(kind=Decision.Kind.NOTED).order_by("id")
+    return list(map(DecisionRow._make, rows.values_list(*DecisionRow._fields[:-1], "request__public_id")))
+
+
+def house_account_of(account: PammAccount, purpose: HouseAccount.Purpose) -> uuid.UUID | None:
+    """Public id of the broker's own account for that purpose, on the account's server in its currency."""
+    houses = HouseAccount.objects.filter(server=account.server_id, purpose=purpose, currency=account.currency)
+    return houses.values_list("public_id", flat=True).first()
+
+
+def ledger_lines_of(account: PammAccount, *, until: int | None = None) -> InOrder[LedgerLine]:
     """By rollover. An entry names its price point in `source`, which no relation of the models follows."""
-    return InOrder(_ledger_lines(account))
+    return InOrder(_ledger_lines(account, until))
 
 
-def _ledger_lines(account: PammAccount) -> Iterator[LedgerLine]:
+def _ledger_lines(account: PammAccount, until: int | None) -> Iterator[LedgerLine]:
     with connection.chunked_cursor() as cursor:
         cursor.execute(
             "SELECT p.sequence, e.public_id, a.kind, a.subject, a.currency, sum(l.amount)"
@@ -289,9 +373,9 @@ def _ledger_lines(account: PammAccount) -> Iterator[LedgerLine]:
             " JOIN ledger_entry e ON e.broker_id = p.broker_id AND e.source = 'price-point:' || p.id"
             " LEFT JOIN ledger_posting l ON l.broker_id = e.broker_id AND l.entry_id = e.id"
             " LEFT JOIN ledger_ledgeraccount a ON a.broker_id = l.broker_id AND a.id = l.account_id"
-            " WHERE p.broker_id = %s AND p.account_id = %s"
+            " WHERE p.broker_id = %s AND p.account_id = %s AND p.sequence <= coalesce(%s, p.sequence)"
             " GROUP BY p.sequence, e.public_id, a.kind, a.subject, a.currency ORDER BY p.sequence",
-            [current_broker_id(), account.pk],
+            [current_broker_id(), account.pk, until],
         )
         while rows := cursor.fetchmany(CHUNK):
             yield from map(LedgerLine._make, rows)
@@ -309,15 +393,15 @@ def terms_changes_of(account: PammAccount) -> list[TermsChange]:
 
 def requests_of(account: PammAccount) -> Iterator[RequestRow]:
     rows = Request.objects.filter(account=account).order_by("id")
-    columns = RequestRow._fields[:-1]
-    return map(RequestRow._make, _streamed(rows, *columns, "investment__personal_account__public_id"))
+    related = ("investment__personal_account__public_id", "paid_by__public_id")
+    return map(RequestRow._make, _streamed(rows, *RequestRow._fields[:-2], *related))
 
 
-def deposits_asked_of(account: PammAccount) -> dict[uuid.UUID, Decimal]:
-    """Amounts that people asked to put in, by request: before any entry fee."""
-    rows = Request.objects.filter(account=account, kind=Request.Kind.DEPOSIT)
-    asked = rows.values_list("public_id", "amount")
-    return {request: amount for request, amount in asked if amount is not None}
+def asked_of(account: PammAccount) -> dict[uuid.UUID, Asked]:
+    """What deposits and closes asked for, by request."""
+    rows = Request.objects.filter(account=account).exclude(kind=Request.Kind.WITHDRAWAL)
+    asked = rows.values_list("public_id", "amount", "origin", "paid_by__public_id")
+    return {request: Asked(amount, origin, paid_by) for request, amount, origin, paid_by in asked}
 
 
 def accounts_of_payees(account: PammAccount, payees: Collection[uuid.UUID]) -> list[Payable]:
@@ -337,48 +421,82 @@ def accounts_of_payees(account: PammAccount, payees: Collection[uuid.UUID]) -> l
 
 
 def transfers_of(account: PammAccount) -> Iterator[TransferRow]:
-    return map(TransferRow._make, _streamed(_transfers(account).order_by("id"), *TransferRow._fields))
+    rows = Transfer.objects.filter(pool=account.public_id).order_by("id")
+    return map(TransferRow._make, _streamed(rows, *TransferRow._fields))
 
 
 def legs_of(account: PammAccount) -> Iterator[LegRow]:
-    rows = Leg.objects.filter(transfer__in=_transfers(account)).order_by("transfer", "position")
+    rows = Leg.objects.filter(pool=account.public_id).order_by("transfer", "position")
     return map(LegRow._make, _streamed(rows, *LegRow._fields))
 
 
-def leg_lines_of(account: PammAccount) -> Iterator[LegLine]:
-    """What the ledger holds about the legs of the account's transfers."""
-    keys = Leg.objects.filter(transfer__in=_transfers(account)).values("key")
-    rows = (
-        Entry.objects.filter(source__in=keys)
-        .values(
-            "source",
-            "public_id",
-            "postings__account__kind",
-            "postings__account__subject",
-            "postings__account__currency",
+def source_lines_of(account: PammAccount) -> Iterator[SourceLine]:
+    """What the ledger holds about the account's legs and decisions."""
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(
+            "SELECT e.source, e.public_id, a.kind, a.subject, a.currency, sum(l.amount) FROM ("
+            " SELECT key AS source FROM transfers_leg WHERE broker_id = %(broker)s AND pool = %(pool)s"
+            " UNION ALL SELECT 'decision:' || public_id FROM rollover_decision"
+            " WHERE broker_id = %(broker)s AND account_id = %(account)s) s"
+            " JOIN ledger_entry e ON e.broker_id = %(broker)s AND e.source = s.source"
+            " LEFT JOIN ledger_posting l ON l.broker_id = e.broker_id AND l.entry_id = e.id"
+            " LEFT JOIN ledger_ledgeraccount a ON a.broker_id = l.broker_id AND a.id = l.account_id"
+            " GROUP BY e.source, e.public_id, a.kind, a.subject, a.currency",
+            {"broker": current_broker_id(), "pool": account.public_id, "account": account.pk},
         )
-        .annotate(amount=Sum("postings__amount"))
-    )
-    columns = (
-        "source",
-        "public_id",
-        "postings__account__kind",
-        "postings__account__subject",
-        "postings__account__currency",
-        "amount",
-    )
-    return map(LegLine._make, _streamed(rows, *columns))
+        while rows := cursor.fetchmany(CHUNK):
+            yield from map(SourceLine._make, rows)
 
 
-def counted_transfers_of(account: PammAccount) -> dict[int, Decimal]:
-    """Amounts by ticket of the deals that were counted as our own transfers."""
+def ledger_sums_of(account: PammAccount, until: Until) -> dict[str, Decimal]:
+    """What the account's rollovers, legs and decisions had posted by then, by kind of ledger account, in the
+    account's currency.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT a.kind, sum(l.amount) FROM ("
+            " SELECT 'price-point:' || id AS source FROM allocation_pricepoint"
+            " WHERE broker_id = %(broker)s AND account_id = %(account)s AND sequence <= %(sequence)s"
+            " UNION ALL SELECT key FROM transfers_leg"
+            " WHERE broker_id = %(broker)s AND pool = %(pool)s AND applied_at <= %(at)s"
+            " UNION ALL SELECT 'decision:' || public_id FROM rollover_decision"
+            " WHERE broker_id = %(broker)s AND account_id = %(account)s AND made_at <= %(at)s) s"
+            " JOIN ledger_entry e ON e.broker_id = %(broker)s AND e.source = s.source"
+            " JOIN ledger_posting l ON l.broker_id = e.broker_id AND l.entry_id = e.id"
+            " JOIN ledger_ledgeraccount a ON a.broker_id = l.broker_id AND a.id = l.account_id"
+            " WHERE a.currency = %(currency)s GROUP BY a.kind ORDER BY a.kind",
+            {
+                "broker": current_broker_id(),
+                "account": account.pk,
+                "pool": account.public_id,
+                "currency": account.currency,
+                "sequence": until.sequence,
+                "at": until.at,
+            },
+        )
+        return dict(cursor.fetchall())
+
+
+def unlinked_legs_of(account: PammAccount, *, before_sequence: int) -> list[str]:
+    """Keys of applied legs without a link though they were applied before that rollover's last but one: with
+    the last, they may not have been committed yet.
+    """
+    earlier = PricePoint.objects.filter(account=account, sequence=before_sequence - 1).values("priced_at")
+    rows = Leg.objects.filter(pool=account.public_id, state=Leg.State.APPLIED, link_sequence__isnull=True)
+    return list(rows.filter(applied_at__lt=Subquery(earlier)).order_by("id").values_list("key", flat=True))
+
+
+def counted_transfers_of(account: PammAccount, *, until: int | None = None) -> dict[int, Decimal]:
+    """Amounts by ticket of the deals that were counted as our own transfers, all or up to that rollover."""
     rows = CountedDeal.objects.filter(account=account, part=CountedDeal.Part.OURS)
+    if until is not None:
+        rows = rows.filter(price_point__sequence__lte=until)
     return dict(rows.values_list("ticket", "amount"))
 
 
-def _transfers(account: PammAccount) -> QuerySet[Transfer]:
-    requests = Request.objects.filter(account=account).values("public_id")
-    return Transfer.objects.filter(Q(subject=account.public_id) | Q(subject__in=requests))
+def _up_to(until: int | None, rows: QuerySet[M, M]) -> QuerySet[M, M]:
+    """All, or those of the rollovers up to the number `until`."""
+    return rows if until is None else rows.filter(price_point__sequence__lte=until)
 
 
 def _streamed(rows: QuerySet[Any, Any], *columns: str) -> Iterator[tuple[Any, ...]]:

@@ -8,7 +8,7 @@ a changed row is named where it stands and does not lead the rest astray.
 import uuid
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -22,16 +22,19 @@ from fees.calc import crystallisation
 from fees.calc.crystallisation import FeeLine
 from fees.calc.kinds import FeeKind
 from fees.models import Charge
+from investing.models import Request
+from ledger.models import LedgerAccount
 from money.exact import ZERO, exact_sum
 from offers.models import Terms
 from rollover.verification.charges import ExpectedCharges
 from rollover.verification.differences import Findings
 from rollover.verification.records import (
+    Asked,
     ChargeRow,
     EntryRow,
     PartRow,
     Point,
-    deposits_asked_of,
+    asked_of,
     terms_changes_of,
 )
 from rollover.verification.stakes import RunningInterval, Stake, is_on_calendar, stakes_of
@@ -60,9 +63,11 @@ class Executed:
 
 @dataclass
 class Flows:
-    """What one rollover must have moved: positive amounts, payments by the account or party they concern."""
+    """What one rollover must have moved: positive amounts, payments by the account or party they concern,
+    deposits by the kind of claim and the account that they came from.
+    """
 
-    deposits: list[tuple[uuid.UUID, Decimal]] = field(default_factory=list)
+    deposits: list[tuple[LedgerAccount.Kind, uuid.UUID, Decimal]] = field(default_factory=list)
     payouts: list[tuple[uuid.UUID, Decimal]] = field(default_factory=list)
     fees: Mapping[uuid.UUID, Decimal] = field(default_factory=dict)
     rounding: Decimal = ZERO
@@ -71,7 +76,7 @@ class Flows:
     @property
     def net(self) -> Decimal:
         """By how much they change the pool's equity."""
-        entered = exact_sum(amount for _, amount in self.deposits)
+        entered = exact_sum(amount for _, _, amount in self.deposits)
         left = exact_sum((*(amount for _, amount in self.payouts), *self.fees.values()))
         return exact_sum((entered, -left, self.rounding))
 
@@ -79,7 +84,7 @@ class Flows:
 class Replay:
     """All investments of one account; `at` takes them through one rollover after the other.
 
-    `asked`: the amounts of deposits, by request, before any entry fee.
+    `asked`: what deposits and closes asked for, by request.
     """
 
     def __init__(
@@ -87,7 +92,7 @@ class Replay:
         account: PammAccount,
         broker: Broker,
         stakes: dict[int, Stake],
-        asked: Mapping[uuid.UUID, Decimal],
+        asked: Mapping[uuid.UUID, Asked],
         findings: Findings,
     ) -> None:
         self.account, self.broker, self.findings = account, broker, findings
@@ -109,7 +114,7 @@ class Replay:
         offers = Terms.objects.filter(investments__account=account).values("offer")
         terms = list(Terms.objects.filter(offer__in=offers))
         stakes = stakes_of(investments, terms_changes_of(account), terms, findings)
-        return cls(account, broker_in_scope(), stakes, deposits_asked_of(account), findings)
+        return cls(account, broker_in_scope(), stakes, asked_of(account), findings)
 
     def at(
         self,
@@ -244,12 +249,15 @@ class _AtPrice:
         self._paid_out(stake, part.net, entry)
 
     def _close(self, stake: Stake, entry: EntryRow) -> None:
-        situation, held = stake.situation(self.point), stake.units
+        situation, held, reason = stake.situation(self.point), stake.units, Investment.EndReason.OWNER
+        if self._asked(entry).origin == Request.Origin.ACCOUNT_CLOSING:
+            # Nobody pays for leaving early what the account itself has ended.
+            situation, reason = replace(situation, early_exit_rate=ZERO), Investment.EndReason.ACCOUNT
         closed = crystallisation.closing(stake.fees, stake.state, situation)
         self._charge(stake, closed.lines, Occasion.CLOSE, entry.source)
         self._expect_entry(stake, entry, -stake.units, -closed.paid)
         self._paid_out(stake, closed.paid, entry)
-        stake.end(self.point, Investment.EndReason.OWNER)
+        stake.end(self.point, reason)
         exchange = rounding_exchange(
             carried=self.replay.rounding_carried,
             paid=situation.value,
@@ -264,7 +272,8 @@ class _AtPrice:
         """A deposit without a request is taken as it stands; that it has none is reported with the
         requests.
         """
-        asked = entry.amount if entry.source is None else self.replay.asked.get(entry.source, entry.amount)
+        request = self._asked(entry)
+        asked = entry.amount if request.amount is None else request.amount
         deposited = crystallisation.deposit(asked, stake.fees, stake.state, self.digits, self.point.sequence)
         if deposited.line is not None:
             self._charge(stake, [deposited.line], Occasion.DEPOSIT, entry.source)
@@ -274,8 +283,16 @@ class _AtPrice:
         stake.paid_in = exact_sum((stake.paid_in, asked))
         if stake.joined is None:
             stake.join(self.point, self._interval_of(stake.terms))
-        self.flows.deposits.append((stake.row.personal_account.public_id, asked))
+        if request.paid_by is None:
+            source = LedgerAccount.Kind.CLIENT_CLAIM, stake.row.personal_account.public_id
+        else:
+            source = LedgerAccount.Kind.HOUSE_CLAIM, request.paid_by
+        self.flows.deposits.append((*source, asked))
         self._executed(entry, asked)
+
+    def _asked(self, entry: EntryRow) -> Asked:
+        asked = None if entry.source is None else self.replay.asked.get(entry.source)
+        return asked or Asked(None, Request.Origin.OWNER, None)
 
     def _wipe_out(self, stake: Stake, entry: EntryRow) -> None:
         """Every investment of the series ends, also one whose units fees have used up."""

@@ -31,7 +31,7 @@ class Series:
         self.floating_change = exact_difference(floating, self.floating)
         result = deals.result or ZERO if deals is not None else ZERO
         counted = deals.total if deals is not None else ZERO
-        traded = deals.volume or ZERO if deals is not None else ZERO
+        closed_lots = deals.closed_lots if deals is not None else ZERO
         price = price_of(point.equity, point.units, self._last_price(point))
         self.findings.compare(
             "PricePoint",
@@ -41,7 +41,6 @@ class Series:
                 ("rollover", True, point.rollover is not None),
                 ("currency_digits", self.digits, point.currency_digits),
                 ("trading_result", result, point.trading_result),
-                ("foreign operations that moved money", 0, deals.foreign_moves if deals is not None else 0),
                 ("server_balance", exact_sum((self.balance, counted)), point.server_balance),
                 (
                     "equity",
@@ -62,7 +61,7 @@ class Series:
                 ("price_equity", price.equity, point.price_equity),
                 ("price_units", price.units, point.price_units),
                 ("price", Price(point.price_equity, point.price_units).rounded(), point.price),
-                ("closed_lots within the volume of its deals", True, abs(point.closed_lots) <= traded),
+                ("closed_lots of its deals", closed_lots, point.closed_lots),
                 ("value_days", self._value_days(point), point.value_days),
                 (
                     "lots_per_unit",
@@ -87,15 +86,15 @@ class Series:
     def _counters(self, point: Point) -> list[tuple[str, object, object]]:
         last = self.last
         if last is None:
-            flows_before, series, later = 0, {1}, True
+            flows_before, series, in_time = 0, {1}, True
         else:
-            flows_before, later = last.flow_sequence, point.priced_at > last.priced_at
+            flows_before, in_time = last.flow_sequence, point.priced_at >= last.priced_at
             series = {last.series + 1} if self.wiped_out else {last.series}
         in_order = [
             ("sequence", 1 if last is None else last.sequence + 1, point.sequence),
             ("flow_sequence", flows_before + point.moves_money, point.flow_sequence),
             ("series", True, point.series in series),
-            ("priced_at later than the one before", True, later),
+            ("priced_at not before the one before", True, in_time),
         ]
         if point.moves_money:
             in_order.append(("moves_money above zero", True, point.equity > 0 or not point.units))

@@ -16,6 +16,7 @@ from allocation.services import (
     cancel_series,
     join_interval,
     unpaid_interval_part,
+    write_books,
 )
 from offers.models import Terms
 from tests.worlds import JOINED, AliceBobCharlie, Pool
@@ -55,7 +56,7 @@ def test_book_stores_accruals_fractions_debts_and_shares(pool: Pool) -> None:
     book = UnitBook(pool.account, next_point(pool))
     book.touch(held)
     with transaction.atomic():
-        book.write()
+        write_books([book])
     stored = Investment.objects.get(pk=held.pk)
     assert {name: getattr(stored, name) for name in ACCRUALS | RECORDS} == ACCRUALS | RECORDS
     pool.account.refresh_from_db()
@@ -80,7 +81,8 @@ def test_who_joins_a_calendar_interval_under_way_pays_only_for_the_rest(
     # January's row stands since the first: ten of its 31 days have passed.
     joining = Investment(account=pool.account, terms=pool.terms, units=Decimal(10))
     point = next_point(pool)
-    join_interval(joining, point, UTC_ZONE)
+    under_way = Interval.objects.select_related("opening").get(account=pool.account)
+    join_interval(UnitBook(pool.account, point), joining, [under_way], UTC_ZONE)
     assert joining.interval == pool.investment.interval
     assert unpaid_interval_part(joining, point.priced_at, 2) == 0
     at_the_end = unpaid_interval_part(joining, JOINED + timedelta(days=31), 3)
@@ -117,4 +119,5 @@ def test_accepted_terms_restart_accruals_and_count_other_shares_anew(
     assert (held.value_days_put_aside, held.value_days_checkpoint) == (Decimal(0), Decimal(10))
     assert (held.lots_put_aside, held.lots_checkpoint) == (Decimal(0), Decimal("0.002"))
     assert (held.subscription_checkpoint, held.subscription_number) == (Decimal(0), 1)
-    assert Interval.objects.get(terms=newer).opening == point
+    (begun,) = book.new_intervals
+    assert (begun.terms, begun.opening) == (newer, point)

@@ -18,6 +18,7 @@ from tests.worlds import trading_server
 RULES = {
     "name": "Alpha", "time_zone": "UTC", "language": "en", "primary_colour": "#1f5fbf", "email_sender": "",
     "freeze_minutes": "0", "quiet_minutes": "5", "stale_tick_seconds": "300", "floating_tolerance": "0.001",
+    "foreign_limit": "10.00",
     "performance_fee_ceiling": "0.4", "management_fee_ceiling": "0.03", "entry_fee_ceiling": "0.05",
     "early_exit_fee_ceiling": "0.1", "fee_share_rate": "0.2", "agent_share_rates": "0.10 0.05",
 }  # fmt: skip

@@ -22,12 +22,12 @@ def fee(server: TradingServer, payee: uuid.UUID, *, arriving: bool = False) -> T
     money = {"currency": "USD", "currency_digits": 2}
     made: Transfer = Transfer.objects.create(
         server=server, purpose=Transfer.Purpose.FEE, subject=uuid.uuid4(), payee=payee,
-        amount=Decimal("12.34"), state=Transfer.State.IN_TRANSIT, **money,
+        pool=uuid.uuid4(), amount=Decimal("12.34"), state=Transfer.State.IN_TRANSIT, **money,
     )  # fmt: skip
     Leg.objects.bulk_create(
         Leg(
             transfer=made, position=position, server=server, login=9000, side=Side.PAMM, owner=uuid.uuid4(),
-            amount=Decimal(amount), **money,
+            pool=made.pool, amount=Decimal(amount), **money,
         )
         for position, amount in ((1, "-12.34"), (2, "12.34"))[: 2 if arriving else 1]
     )  # fmt: skip

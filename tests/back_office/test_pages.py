@@ -23,7 +23,7 @@ from offers.models import Terms
 from outbox.models import Event
 from pamm_platform.admin_pages import change_url
 from pamm_platform.admin_site import back_office
-from rollover.models import Rollover, Schedule
+from rollover.models import Decision, Rollover, Schedule
 from tests.back_office.conftest import signed_in
 from tests.back_office.pools import Pool, pool_with_history
 from tests.worlds import broker_called
@@ -225,7 +225,7 @@ def test_audit_page_adds_up_and_its_download_stays_in_scope(
     with broker_scope(None):
         answer: Any = auditor.get(reverse("admin:rollover_rollover_audit_csv", args=[rollover.public_id]))
         assert answer.streaming
-        rows = list(csv.DictReader(line.decode() for line in answer.streaming_content))
+        rows = list(csv.DictReader(b"".join(answer.streaming_content).decode().splitlines()))
         assert broker_id_or_none() is None
     lines = [row for row in rows if row["investment"] not in {"residual", "sum", "check", "charge"}]
     (total,) = [row for row in rows if row["investment"] == "sum"]
@@ -338,7 +338,7 @@ def test_held_account_says_what_differs_and_is_released_with_a_note(
     account = history[0].account
     account.is_held, account.hold_reason = True, "foreign_operation"
     account.hold_details = {
-        "deals": [{"ticket": "77", "amount": "12.34", "dealer": "1042", "comment": "gift"}]
+        "deals": [{"ticket": "77", "action": "2", "amount": "12.34", "dealer": "1042", "comment": "gift"}]
     }
     account.save()
     page = text(dealer.get(reverse("admin:accounts_pammaccount_change", args=[account.public_id])))
@@ -349,9 +349,13 @@ def test_held_account_says_what_differs_and_is_released_with_a_note(
     assert dealer.post(url, {"note": ""}).status_code == 200
     account.refresh_from_db()
     assert account.is_held
-    dealer.post(url, {"note": "Agreed with the manager", "accept": "on"})
+    decided = {"note": "Agreed with the manager", "kind_77": Decision.Kind.RESULT.value}
+    effect = re.search(r'name="seen" value="(\w+)"', text(dealer.post(url, decided)))
+    assert effect is not None
+    dealer.post(url, decided | {"seen": effect[1]})
     account.refresh_from_db()
-    assert (account.is_held, account.accepted_ticket) == (False, 77)
+    assert not account.is_held
+    assert Decision.objects.get(account=account).ticket == 77
     assert Event.objects.filter(kind="account.released", subject=account.public_id).exists()
     log = text(dealer.get(reverse("admin:admin_logentry_changelist")))
     assert "Agreed with the manager" in log
@@ -402,6 +406,8 @@ def test_password_of_a_trading_server_goes_in_and_never_comes_out(history: objec
         "is_active": "on",
         "groups-TOTAL_FORMS": "0",
         "groups-INITIAL_FORMS": "0",
+        "condition-TOTAL_FORMS": "0",
+        "condition-INITIAL_FORMS": "0",
     }
     admin.post(url, fields | {"new_password": ""})
     assert (TradingServer.objects.get().name, TradingServer.objects.get().manager_password) == (
@@ -437,6 +443,7 @@ def test_limits_of_the_broker_are_refused_when_no_fraction(
         "quiet_minutes": "5",
         "stale_tick_seconds": "300",
         "floating_tolerance": "0.001",
+        "foreign_limit": "10.00",
         "performance_fee_ceiling": "20",
         "management_fee_ceiling": "0.05",
         "entry_fee_ceiling": "0.1",

@@ -1,20 +1,27 @@
 """The database's fence as PostgreSQL's own catalogue shows it."""
 
-from collections.abc import Iterator
+import json
+import uuid
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import psycopg2
 import pytest
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 
-from brokers.fence import GLOBAL, THIRD_PARTY, Kind, declared_tables
+from accounts.models import PammAccount
+from brokers.fence import GLOBAL, KEPT, THIRD_PARTY, Kind, declared_tables
 from brokers.scope import broker_scope
 from brokers.secure import FenceIncomplete, secure_database
-from tests.worlds import alice_bob_charlie, as_owner, broker_called
+from tests.worlds import Pool, alice_bob_charlie, as_owner, broker_called
 
 pytestmark = pytest.mark.django_db
 
 FENCED = sorted(name for name, table in declared_tables().items() if table.policy)
+TENANT = sorted(name for name, table in declared_tables().items() if table.kind in (Kind.TENANT, Kind.BROKER))
+CHECKED = sorted(name for name, table in declared_tables().items() if table.checked_references)
+NEW = 10**9
+"""The key of a row that a test adds."""
 HISTORY = sorted(name for name, table in declared_tables().items() if table.kind is Kind.HISTORY)
 SCOPE_AS_STORED = "(NULLIF(current_setting('app.broker'::text, true), ''::text))::bigint"
 
@@ -78,6 +85,15 @@ def test_application_role_may_do_what_is_declared_and_nothing_else() -> None:
         granted[table].add(privilege)
     assert granted == {name: set(table.privileges) for name, table in declared_tables().items()}
     assert not any("TRUNCATE" in privileges for privileges in granted.values())
+    by_column = rows(
+        "SELECT relname, attname::text, privilege_type FROM pg_class"
+        " JOIN pg_attribute ON attrelid = pg_class.oid,"
+        " aclexplode(attacl) WHERE relnamespace = 'public'::regnamespace"
+        " AND grantee IN (0, current_user::regrole)"
+    )
+    assert set(by_column) == {
+        (name, column, "UPDATE") for name, table in declared_tables().items() for column in table.updates
+    }
 
 
 def test_foreign_key_between_tenant_tables_is_composite_and_never_cascades() -> None:
@@ -102,7 +118,10 @@ def test_foreign_key_between_tenant_tables_is_composite_and_never_cascades() -> 
         assert (on_delete, on_update) == ("a", "a"), (source, target)
 
 
-def test_every_tenant_reference_of_the_models_is_a_foreign_key_of_the_database() -> None:
+def test_every_tenant_reference_of_the_models_is_held_by_the_database() -> None:
+    """By a foreign key, or, of tables that a rollover fills by the hundred thousand, by a check of each
+    statement.
+    """
     from django.apps import apps
 
     from brokers.fields import TenantForeignKey, TenantOneToOneField
@@ -115,10 +134,45 @@ def test_every_tenant_reference_of_the_models_is_a_foreign_key_of_the_database()
             " WHERE contype = 'f' AND cardinality(conkey) = 2"
         )
     }
+    for table, arguments in rows(
+        "SELECT relname, tgargs FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid"
+        " WHERE tgname = 'references_exist' AND tgenabled = 'A'"
+    ):
+        columns_and_targets = bytes(arguments).decode().split("\0")[:-1]
+        keys |= {(table, column) for column in columns_and_targets[::2]}
     for model in apps.get_models():
         for field in model._meta.local_fields:
             if isinstance(field, TenantForeignKey | TenantOneToOneField):
                 assert (model._meta.db_table, field.column) in keys, f"{model._meta.label}.{field.name}"
+
+
+@pytest.mark.parametrize("table", CHECKED)
+def test_reference_checked_by_statement_must_be_to_a_row_of_the_same_broker(table: str) -> None:
+    world = alice_bob_charlie()
+    ours, theirs = _referenced(world.pool) | {"fees_charge": NEW}, _referenced(world.charlie_pool)
+    with broker_scope(world.alpha.pk), connection.cursor() as cursor:
+        if table == "fees_chargepart":
+            _add_row(
+                cursor, "fees_charge", id=NEW, broker_id=world.alpha.pk, **_pointing("fees_charge", ours)
+            )
+        for column, target in declared_tables()[table].checked_references.items():
+            elsewhere = _pointing(table, ours) | {column: theirs.get(target, 77)}
+            with pytest.raises(IntegrityError, match=f"{table}.{column} = "), transaction.atomic():
+                _add_row(cursor, table, id=NEW, broker_id=world.alpha.pk, **elsewhere)
+        _add_row(cursor, table, id=NEW, broker_id=world.alpha.pk, **_pointing(table, ours))
+
+
+def test_row_referenced_by_a_checked_reference_stays() -> None:
+    world = alice_bob_charlie()
+    with broker_scope(world.alpha.pk), connection.cursor() as cursor:
+        empty = PammAccount.objects.get(pk=world.pool.account.pk)
+        empty.pk, empty.login, empty.opening_key, empty.public_id = None, 5, "empty", uuid.uuid4()
+        empty.save()
+        for statement in ("DELETE FROM {} WHERE id = %s", "UPDATE {} SET id = id + 1000 WHERE id = %s"):
+            with pytest.raises(IntegrityError, match="is referenced by"), transaction.atomic():
+                cursor.execute(statement.format("accounts_pammaccount"), [world.pool.account.pk])
+        cursor.execute("DELETE FROM accounts_pammaccount WHERE id = %s", [empty.pk])
+        assert cursor.rowcount == 1
 
 
 def test_third_party_foreign_key_is_composite() -> None:
@@ -178,10 +232,7 @@ def test_history_truncate_by_owner_is_refused(table: str, owner: Any) -> None:
 
 @pytest.mark.parametrize("statement", ["UPDATE offers_terms SET version = 2", "DELETE FROM offers_terms"])
 def test_history_row_change_by_owner_is_refused(statement: str, owner: Any) -> None:
-    owner.execute(
-        "INSERT INTO offers_terms SELECT (jsonb_populate_record(NULL::offers_terms, %s::jsonb)).*",
-        [_any_row(owner, "offers_terms")],
-    )
+    _add_row(owner, "offers_terms")
     with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="append-only"):
         owner.execute(statement)
 
@@ -193,6 +244,70 @@ def test_history_triggers_are_on_every_history_table() -> None:
         " GROUP BY relname"
     )
     assert dict(found) == dict.fromkeys(HISTORY, 2)
+
+
+@pytest.mark.parametrize("table", KEPT)
+def test_row_that_is_kept_cannot_be_deleted_by_anybody(table: str, owner: Any) -> None:
+    with pytest.raises(DatabaseError, match="permission denied"), connection.cursor() as cursor:
+        cursor.execute(f"DELETE FROM {table}")
+    _add_row(owner, table)
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="keeps what was written"):
+        owner.execute(f"DELETE FROM {table}")
+
+
+@pytest.mark.parametrize("table", KEPT)
+def test_what_was_decided_cannot_be_changed_by_the_owner(table: str, owner: Any) -> None:
+    """Column by column; what changes with time does change, and what is filled in once is."""
+    kept = KEPT[table]
+    _add_row(owner, table)
+    for column in (*kept.decided, *kept.once):
+        owner.execute("SAVEPOINT before")
+        owner.execute(
+            "SELECT data_type FROM information_schema.columns WHERE table_name = %s AND column_name = %s",
+            [table, column],
+        )
+        first, other = OTHER.get(owner.fetchone()[0], ("2", "3"))
+        if column in kept.once:
+            owner.execute(f"UPDATE {table} SET {column} = {first}")
+            assert owner.rowcount == 1
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="keeps what was written: UPDATE"):
+            owner.execute(f"UPDATE {table} SET {column} = {other}")
+        owner.execute("ROLLBACK TO SAVEPOINT before")
+    owner.execute(f"UPDATE {table} SET {kept.decided[0]} = {kept.decided[0]}")
+    assert owner.rowcount == 1
+
+
+@pytest.mark.parametrize("table", [name for name, kept in KEPT.items() if kept.by_column])
+def test_what_was_decided_cannot_be_changed_by_the_application(table: str) -> None:
+    for column in KEPT[table].decided:
+        with (
+            pytest.raises(DatabaseError, match="permission denied"),
+            transaction.atomic(),
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(f"UPDATE {table} SET {column} = {column}")
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE {table} SET state = state")
+
+
+@pytest.mark.parametrize("table", TENANT)
+def test_tenant_table_truncate_by_owner_is_refused(table: str, owner: Any) -> None:
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="TRUNCATE refused"):
+        owner.execute(f"TRUNCATE {table} CASCADE")
+
+
+def test_secure_database_replaces_a_trigger_that_was_declared_otherwise(owner: Any) -> None:
+    owner.execute(
+        "CREATE TRIGGER kept_row_refuses_change_former BEFORE UPDATE ON transfers_leg"
+        " FOR EACH ROW WHEN (old.state IS DISTINCT FROM new.state) EXECUTE FUNCTION refuse_loss()"
+    )
+    secure_database(owner, "pamm_app")
+    owner.execute(
+        "SELECT tgname FROM pg_trigger WHERE tgrelid = 'transfers_leg'::regclass AND tgname LIKE 'kept_row%'"
+    )
+    names = [name for (name,) in owner.fetchall()]
+    assert len(names) == 2
+    assert "kept_row_refuses_change_former" not in names
 
 
 def test_truncate_by_application_is_refused_everywhere() -> None:
@@ -296,10 +411,37 @@ def _post(amounts: dict[str, list[str]], entry: Any = None) -> Any:
     return entry
 
 
+OTHER = {
+    "uuid": ("'00000000-0000-7000-8000-000000000002'", "'00000000-0000-7000-8000-000000000003'"),
+    "timestamp with time zone": ("'2027-01-01'", "'2028-01-01'"),
+    "boolean": ("true", "false"),
+    "character varying": ("'y'", "'z'"),
+}
+"""Two values of a type besides those of `_any_row`; of numbers 2 and 3."""
+
+
+def _referenced(pool: Pool) -> dict[str, int | None]:
+    """By table, the row of a pool that others refer to."""
+    return {
+        "accounts_pammaccount": pool.account.pk,
+        "allocation_investment": pool.investment.pk,
+        "allocation_pricepoint": pool.investment.joined_id,
+    }
+
+
+def _pointing(table: str, rows: Mapping[str, int | None]) -> dict[str, int | None]:
+    return {column: rows[target] for column, target in declared_tables()[table].checked_references.items()}
+
+
+def _add_row(cursor: Any, table: str, **values: object) -> None:
+    cursor.execute(
+        f"INSERT INTO {table} SELECT (jsonb_populate_record(NULL::{table}, %s::jsonb || %s::jsonb)).*",
+        [_any_row(cursor, table), json.dumps(values)],
+    )
+
+
 def _any_row(cursor: Any, table: str) -> str:
     """A row of `table` as JSON: 1 where a value is obligatory."""
-    import json
-
     cursor.execute(
         "SELECT column_name, data_type FROM information_schema.columns"
         " WHERE table_name = %s AND is_nullable = 'NO'",
@@ -312,4 +454,6 @@ def _any_row(cursor: Any, table: str) -> str:
         "boolean": True,
         "character varying": "x",
     }
-    return json.dumps({name: samples.get(kind, 1) for name, kind in cursor.fetchall()})
+    row = {name: samples.get(kind, 1) for name, kind in cursor.fetchall()}
+    # One of its two ends is obligatory.
+    return json.dumps(row | ({"ends_after_sequence": 1} if table == "allocation_interval" else {}))

@@ -24,7 +24,7 @@ PAST = 20_000
 
 COPIES: dict[str, dict[str, str]] = {
     "allocation_pricepoint": {
-        "sequence": "100000 + g",
+        "sequence": "100000000 + g",
         "flow_sequence": "100000 + g",
         "priced_at": "t.priced_at - g * interval '1 hour'",
     },
@@ -42,6 +42,7 @@ COPIES: dict[str, dict[str, str]] = {
     },
     "rollover_counteddeal": {
         "ticket": "1000000000 + g",
+        "price_point_id": "(SELECT min(id) FROM allocation_pricepoint WHERE sequence > 100000000) + g - 1",
         "executed_at": "t.executed_at - interval '3 days' - g * interval '1 hour'",
     },
     "rollover_rollover": {
@@ -59,6 +60,7 @@ OPEN_WORK_ONLY = {
     "transfers_leg_one_in_flight",
     "transfers_leg_open",
     "transfers_leg_uncounted",
+    "transfers_leg_unlinked",
 }
 
 
@@ -118,9 +120,10 @@ def make_a_past() -> None:
             )
         cursor.execute(
             "INSERT INTO transfers_leg (broker_id, transfer_id, position, server_id, login, side, owner,"
-            " amount, currency, currency_digits, key, state, attempts, ticket, counted, refusal_text)"
-            " SELECT l.broker_id, t.id, 1, l.server_id, l.login, l.side, l.owner, l.amount, l.currency,"
-            " l.currency_digits, 'past' || t.id, 'applied', 1, 1000000000 + t.id, true, ''"
+            " pool, amount, currency, currency_digits, key, state, attempts, lookups, ticket, counted,"
+            " link_sequence, refusal_text)"
+            " SELECT l.broker_id, t.id, 1, l.server_id, l.login, l.side, l.owner, l.pool, l.amount,"
+            " l.currency, l.currency_digits, 'past' || t.id, 'applied', 1, 0, 1000000000 + t.id, true, 1, ''"
             " FROM (SELECT * FROM transfers_leg ORDER BY id LIMIT 1) l, transfers_transfer t"
             f" ORDER BY t.id DESC LIMIT {PAST}"
         )

@@ -227,6 +227,18 @@ def test_rounding_of_closes_is_exchanged_so_that_the_last_leaves_nothing(
     assert_books_agree(desk, account)
 
 
+def test_deal_told_with_a_time_long_past_is_counted_once(
+    desk: Desk, alice: PersonalAccount, bob: PersonalAccount
+) -> None:
+    account, _ = running(desk, alice, bob)
+    desk.earn(account, Decimal("100.00"))
+    desk.simulator.lie(login_of(account), command="deal/*", Time="946684800", TimeMsc="946684800000")
+    for _ in range(2):
+        (rollover,) = desk.roll(account)
+        assert (rollover.state, rollover.reason_code) == (Rollover.State.COMPLETED, "")
+    assert_books_agree(desk, account)
+
+
 def test_money_owed_and_on_its_way_is_counted_in_the_equity(
     desk: Desk, alice: PersonalAccount, bob: PersonalAccount
 ) -> None:

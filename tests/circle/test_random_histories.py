@@ -9,6 +9,7 @@ from collections import defaultdict
 from decimal import Decimal
 
 import pytest
+from pytest_django.fixtures import Settings
 
 from accounts.models import HouseAccount, PammAccount, PersonalAccount, User
 from accounts.services import introduce_client, make_agent
@@ -29,11 +30,12 @@ from rollover.services import roll_over, settle_open_transfers
 from rollover.verification import verify_account, verify_ledger, verify_with_server
 from tests.circle.books import assert_books_agree, assert_every_fee_is_split_and_paid
 from tests.circle.world import SHARES, Calendar, Desk, random_terms, share_as_standard, terms
+from tests.counts import cases
 from tests.worlds import person
 from transfers.models import Leg
 from transfers.queries import held_fees
 
-SEEDS = (1, 2, 6)
+SEEDS = (1, 2, 6)[: cases(push=2, soak=3)]
 """In each of them every kind of fee is charged, and some become debts."""
 ROLLOVERS = 25
 EVERYTHING = terms(
@@ -148,7 +150,12 @@ class History:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_random_history_keeps_the_books_in_agreement(calendar: Calendar, desk: Desk, seed: int) -> None:
+def test_random_history_keeps_the_books_in_agreement(
+    calendar: Calendar, desk: Desk, settings: Settings, seed: int
+) -> None:
+    """With an even seed fees crystallise in bulk, however few they are."""
+    if seed % 2 == 0:
+        settings.ROLLOVER_BULK_FROM = 1
     history = History(desk, seed, calendar)
     late_agent = receivers(desk, history.clients)
     desk.roll(history.account)

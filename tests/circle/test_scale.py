@@ -59,8 +59,8 @@ def quiet_account(desk: Desk, manager: PersonalAccount, investors: int) -> PammA
     )
     ticket = desk.simulator.adjust_as_dealer(login_of(account), Decimal(10 * investors))
     account.units += 10 * investors
-    account.accepted_ticket = ticket
     account.save()
+    desk.accept(account, ticket, Decimal(10 * investors))
     desk.roll(account)
     return account
 

@@ -4,13 +4,14 @@ import time
 from decimal import Decimal
 
 import pytest
+from pytest_django.fixtures import Settings
 
 from accounts.models import PersonalAccount
 from allocation.models import Investment
 from investing.models import Request
 from offers.models import Offer
-from rollover.models import Rollover
-from rollover.services import release_account, roll_over
+from rollover.models import Decision, Rollover
+from rollover.services import Choice, release_account, roll_over, settle_open_transfers
 from tests.circle.books import assert_books_agree
 from tests.circle.world import Desk, terms
 from transfers.models import Leg, Transfer
@@ -66,6 +67,37 @@ def test_deposit_without_an_answer_waits_and_says_so(desk: Desk, bob: PersonalAc
     assert leg.state in (Leg.State.SENDING, Leg.State.UNKNOWN)
 
 
+def test_sender_held_up_longer_than_the_look_ups_take_sends_nothing(
+    desk: Desk, bob: PersonalAccount, offer: Offer, settings: Settings
+) -> None:
+    investment = desk.invest(bob, offer, "500.00")
+    pauses = settings.TRANSFER_LOOKUP_SECONDS
+    settings.TRANSFER_LOOKUP_SECONDS = (0.0,)
+    desk.roll(offer.account)
+    leg = Leg.objects.get(transfer=deposit_of(investment).collection, position=1)
+    assert (leg.state, leg.refusal_text) == (Leg.State.UNKNOWN, "not sent: too late")
+    assert desk.balance(bob.login) == Decimal("1000.00")
+    settings.TRANSFER_LOOKUP_SECONDS = pauses
+    desk.expire_answers()
+    desk.roll(offer.account)
+    assert deposit_of(investment).state == Request.State.EXECUTED
+    assert desk.balance(bob.login) == Decimal("500.00")
+
+
+def test_deposit_refused_when_it_is_sent_again_fails_before_the_next_rollover(
+    desk: Desk, bob: PersonalAccount, offer: Offer
+) -> None:
+    investment = desk.invest(bob, offer, "500.00")
+    desk.simulator.arm_fault("drop_before", login=bob.login)
+    desk.roll(offer.account)
+    desk.expire_answers()
+    desk.simulator.arm_fault("refuse", code=10019, login=bob.login)
+    settle_open_transfers()
+    request = deposit_of(investment)
+    assert (request.state, request.reason_code) == (Request.State.FAILED, "refused_by_trading_server")
+    assert desk.balance(bob.login) == Decimal("1000.00")
+
+
 @pytest.mark.parametrize("fault", ["drop_before", "drop_after"])
 def test_payments_behind_a_lost_answer_do_not_each_wait_for_it(desk: Desk, offer: Offer, fault: str) -> None:
     clients = [desk.client(f"client{number}", "1000") for number in range(6)]
@@ -118,7 +150,10 @@ def test_released_account_takes_an_accepted_operation_as_the_investors_result(
     ticket = desk.simulator.adjust_as_dealer(account.login, "25.00", comment="compensation")
     desk.roll(account)
     release_account(
-        account=account, by=desk.dealer, note="compensation for an outage", accept_through_ticket=ticket
+        account=account,
+        by=desk.dealer,
+        note="compensation for an outage",
+        choices=[Choice(ticket, Decision.Kind.RESULT)],
     )
     (rollover,) = desk.roll(account)
     assert rollover.state == Rollover.State.COMPLETED

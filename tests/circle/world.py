@@ -24,7 +24,7 @@ from investing import services as investing
 from investing.models import Request
 from offers.models import Offer, Terms
 from offers.services import TermsDraft, create_offer, open_offer
-from rollover.models import Rollover
+from rollover.models import Decision, Rollover
 from rollover.services import order_rollover, roll_over
 from tests.simulator import MANAGER_LOGIN, MANAGER_PASSWORD, SimulatorProcess
 from tests.worlds import person
@@ -97,33 +97,7 @@ class Desk:
     def open(cls, simulator: SimulatorProcess, slug: str = "a") -> "Desk":
         """To be called inside the scope of `broker_called(slug)`."""
         broker = Broker.objects.get()
-        # Tests run at any hour and set prices by hand.
-        server = TradingServer.objects.create(
-            name="Simulated",
-            host=simulator.host,
-            port=simulator.port,
-            manager_login=MANAGER_LOGIN,
-            manager_password=MANAGER_PASSWORD,
-            ca_certificate=simulator.certificate,
-            time_zone=simulator.timezone,
-        )
-        for currency, digits in (("USD", 2), ("EUR", 2), ("JPY", 0)):
-            for purpose in TradingGroup.Purpose.values:
-                TradingGroup.objects.create(
-                    server=server,
-                    name=f"{purpose}\\{currency}",
-                    purpose=purpose,
-                    currency=currency,
-                    currency_digits=digits,
-                )
-            for purpose in (HouseAccount.Purpose.ROUNDING, HouseAccount.Purpose.SUSPENSE):
-                HouseAccount.objects.create(
-                    server=server,
-                    purpose=purpose,
-                    currency=currency,
-                    currency_digits=digits,
-                    login=simulator.add_account(f"house\\{currency}", "1000"),
-                )
+        server = connected(simulator)
         dealer = person("dealer@a.example", Role.DEALER)
         return cls(broker, simulator, server, dealer, gateway_for(server))
 
@@ -204,7 +178,11 @@ class Desk:
         )
 
     def roll(self, *accounts: PammAccount) -> list[Rollover]:
-        """Order rollovers by hand and carry them out here."""
+        """Order rollovers by hand and carry them out here, after what is still to be done of earlier ones: on
+        a busy machine an answer may come too late for its rollover.
+        """
+        unfinished = Rollover.objects.filter(account__in=accounts, state__in=Rollover.OPEN_STATES)
+        roll_over(list(unfinished.values_list("pk", flat=True)))
         ordered = order_rollover(accounts=_fresh(accounts), by=self.dealer)
         roll_over([rollover.pk for rollover in ordered])
         return list(
@@ -247,8 +225,19 @@ class Desk:
 
     def earn_without_units(self, account: PammAccount, amount: Decimal) -> None:
         """A result in an account that has no units yet: somebody's operation, taken as a result."""
-        ticket = self.simulator.adjust_as_dealer(login_of(account), amount)
-        PammAccount.objects.filter(pk=account.pk).update(accepted_ticket=ticket)
+        self.accept(account, self.simulator.adjust_as_dealer(login_of(account), amount), amount)
+
+    def accept(self, account: PammAccount, ticket: int, amount: Decimal) -> None:
+        """Take a foreign operation as the investors' result, as a person would of a held account."""
+        Decision.objects.create(
+            account=account,
+            ticket=ticket,
+            kind=Decision.Kind.RESULT,
+            amount=amount,
+            currency_digits=account.currency_digits,
+            made_by=self.dealer,
+            note="a test's",
+        )
 
     def bind_margin(self, account: PammAccount, *, leave: Decimal = Decimal(15)) -> None:
         """Open a position that binds all of the balance but `leave` as margin, at no floating result."""
@@ -289,6 +278,38 @@ class Desk:
             login_of(account), INDEX, side, volume, f"test{self._orders}", position=position
         )
         assert isinstance(outcome, Filled), outcome
+
+
+def connected(simulator: SimulatorProcess, name: str = "Simulated") -> TradingServer:
+    """The simulated server as one of the broker's, with groups and house accounts."""
+    # Tests run at any hour and set prices by hand.
+    server = TradingServer.objects.create(
+        name=name,
+        host=simulator.host,
+        port=simulator.port,
+        manager_login=MANAGER_LOGIN,
+        manager_password=MANAGER_PASSWORD,
+        ca_certificate=simulator.certificate,
+        time_zone=simulator.timezone,
+    )
+    for currency, digits in (("USD", 2), ("EUR", 2), ("JPY", 0)):
+        for purpose in TradingGroup.Purpose.values:
+            TradingGroup.objects.create(
+                server=server,
+                name=f"{purpose}\\{currency}",
+                purpose=purpose,
+                currency=currency,
+                currency_digits=digits,
+            )
+        for purpose in (HouseAccount.Purpose.ROUNDING, HouseAccount.Purpose.SUSPENSE):
+            HouseAccount.objects.create(
+                server=server,
+                purpose=purpose,
+                currency=currency,
+                currency_digits=digits,
+                login=simulator.add_account(f"house\\{currency}", "1000"),
+            )
+    return server
 
 
 def terms(

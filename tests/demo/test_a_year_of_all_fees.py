@@ -1,4 +1,4 @@
-"""A year of hourly rollovers with every kind of fee on at once: 200 investors come, add, take out and leave.
+"""A year of hourly rollovers with every kind of fee on at once: many investors come, add, take out and leave.
 
 What the rows say is compared with arithmetic of its own: sums of charges, parts, transfers and postings,
 shares of the running sums, and the management fee as an integral in exact fractions.
@@ -50,6 +50,7 @@ from investing.models import Request
 from ledger.models import LedgerAccount, Posting
 from offers.models import Terms
 from rollover.verification import verify_account, verify_ledger
+from tests.counts import cases
 from tests.demo.conftest import Loader, broker_ids
 from transfers.models import Leg, Transfer
 
@@ -58,7 +59,8 @@ K = TypeVar("K")
 Unit, Anchor = Terms.IntervalUnit, Terms.IntervalAnchor
 
 END = datetime(2026, 11, 2, 10, tzinfo=UTC)
-INVESTORS = 200
+INVESTORS = cases(push=80, soak=200)
+TENTH = INVESTORS // 10
 DAY = 24 * 3600 * 10**6
 """In microseconds."""
 BROKER_RATE, AGENT_RATES = Decimal("0.20"), (Decimal("0.10"), Decimal("0.05"))
@@ -117,10 +119,10 @@ PLAN = BrokerPlan(
     managers=(ManagerPlan(Person("Mia", "Manager"), "Mia", "Trades for a year."),),
     clients=tuple(Person("Client", f"{number:04}") for number in range(INVESTORS)),
     agents=(
-        AgentPlan(Person("Ana", "Above"), range(20), ("USD",)),
-        AgentPlan(Person("Bo", "Below"), range(20, 100), ("USD",), above=0),
+        AgentPlan(Person("Ana", "Above"), range(TENTH), ("USD",)),
+        AgentPlan(Person("Bo", "Below"), range(TENTH, 5 * TENTH), ("USD",), above=0),
         # Paid in no account yet: what it earns stays payable.
-        AgentPlan(Person("Cy", "Waiting"), range(100, 140), (), above=0),
+        AgentPlan(Person("Cy", "Waiting"), range(5 * TENTH, 7 * TENTH), (), above=0),
     ),
     shares=Shares(BROKER_RATE, AGENT_RATES),
     staff={"admin": Person("A", "D"), "dealer": Person("D", "E"), "auditor": Person("A", "U")},
@@ -236,8 +238,8 @@ def _require_variety() -> None:
     assert Charge.objects.filter(uncollected__gt=0).exists()
     assert Charge.objects.filter(collects_debt=True).exists()
     requests = Counter(Request.objects.filter(state=Request.State.EXECUTED).values_list("kind", flat=True))
-    assert requests[Request.Kind.DEPOSIT] > 250
-    assert min(requests[Request.Kind.WITHDRAWAL], requests[Request.Kind.CLOSE]) > 30
+    assert requests[Request.Kind.DEPOSIT] > INVESTORS
+    assert min(requests[Request.Kind.WITHDRAWAL], requests[Request.Kind.CLOSE]) > TENTH
     assert Investment.objects.exclude(terms=None).values("owner").distinct().count() == INVESTORS
     assert set(Interval.objects.values_list("terms__offer__name", flat=True)) == {
         each.name for each in OFFERS

@@ -52,6 +52,8 @@ def _sample(field: Any) -> Any:
         return Decimal(0)
     samples = {
         "DateTimeField": timezone.now(),
+        "DateField": timezone.now().date(),
+        "BinaryField": bytes(32),
         "JSONField": {},
         "BooleanField": False,
         "CharField": f"x{current_broker_id()}",

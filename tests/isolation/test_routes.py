@@ -56,6 +56,8 @@ OBJECTS: dict[str, tuple[Any, ...]] = {
     "accounts:managed-account": (PammAccount,),
     "accounts:investors": (PammAccount,),
     "accounts:rollovers": (PammAccount,),
+    "accounts:settings": (PammAccount,),
+    "accounts:close-account": (PammAccount,),
     "mfa_remove_webauthn": (Authenticator,),
     "mfa_edit_webauthn": (Authenticator,),
 }

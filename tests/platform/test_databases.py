@@ -7,6 +7,7 @@ import threading
 
 import psycopg2
 import pytest
+from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db import connection
 from django.utils import timezone
@@ -90,3 +91,7 @@ def test_clone_with_open_connections_is_dropped(test_databases: TestDatabases) -
         cursor.execute("SELECT 1")
     with pytest.raises(psycopg2.OperationalError, match="does not exist"):
         psycopg2.connect(test_databases.services.app_url(name))
+
+
+def test_tests_run_with_their_own_settings_wherever_they_are_started_from() -> None:
+    assert os.environ["DJANGO_SETTINGS_MODULE"] == settings.SETTINGS_MODULE == "pamm_platform.settings.test"

@@ -1,6 +1,7 @@
 """Parts of fees on their way to whom they are owed: one payment each, and what waits for an account."""
 
 import uuid
+from collections import defaultdict
 from datetime import timedelta
 from decimal import Decimal
 
@@ -9,19 +10,27 @@ from django.db import transaction
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from accounts.models import Agent, HouseAccount, PammAccount, PersonalAccount
+from brokers.models import Broker
 from fees.models import ChargePart
-from fees.recipients import Recipients
+from fees.recipients import Recipients, payable_endpoints
 from rollover.services.pricing import fee_payments
 from rollover.services.settlement import release_outstanding_fees
 from tests.worlds import AliceBobCharlie, person, personal_account
 from transfers.models import Leg, Side, Transfer
-from transfers.services import Endpoint, plan_transfers
+from transfers.services import Endpoint, TransferDraft, plan_transfers
 
 Party = ChargePart.Party
 
 
 def part(payee: uuid.UUID, amount: str, party: Party = Party.AGENT, level: int = 0) -> ChargePart:
     return ChargePart(party=party, level=level, payee=payee, amount=Decimal(amount))
+
+
+def owed(*parts: ChargePart) -> dict[uuid.UUID, Decimal]:
+    sums: defaultdict[uuid.UUID, Decimal] = defaultdict(Decimal)
+    for charged in parts:
+        sums[charged.payee] += charged.amount
+    return dict(sums)
 
 
 def agent(name: str, **fields: object) -> Agent:
@@ -38,12 +47,21 @@ def income_of_the_house(account: PammAccount, **fields: object) -> HouseAccount:
     return made
 
 
+def payments(account: PammAccount, sums: dict[uuid.UUID, Decimal], broker: Broker) -> list[TransferDraft]:
+    recipients = Recipients.of(account, broker)
+    return fee_payments(recipients, sums, payable_endpoints(sums.keys() - {recipients.manager}))
+
+
+def endpoint_of(account: PammAccount, payee: uuid.UUID, broker: Broker) -> Endpoint | None:
+    return Recipients.of(account, broker).endpoint(payee, payable_endpoints([payee]))
+
+
 def held(world: AliceBobCharlie, *payees: uuid.UUID) -> list[Transfer]:
     """A fee of 1.00 to each, which has left the PAMM account and stands in transit."""
     account = world.pool.account
     with transaction.atomic():
         planned = plan_transfers(
-            fee_payments(account, [part(payee, "1.00") for payee in payees], world.alpha)
+            payments(account, owed(*(part(payee, "1.00") for payee in payees)), world.alpha)
         )
     Transfer.objects.update(state=Transfer.State.IN_TRANSIT)
     Leg.objects.update(state=Leg.State.APPLIED)
@@ -55,16 +73,16 @@ def test_fee_payments_are_one_sum_per_party_each_to_its_own_account(world: Alice
     house = income_of_the_house(account)
     of_near = personal_account(near.user, account.server, 6001)
     manager, broker = world.alice_manager.public_id, world.alpha.public_id
-    drafts = fee_payments(
+    drafts = payments(
         account,
-        [
+        owed(
             part(broker, "2.00", Party.BROKER),
             part(near.public_id, "1.00", level=1),
             part(far.public_id, "0.50", level=2),
             part(manager, "16.50", Party.MANAGER),
             part(broker, "0.01", Party.BROKER),
             part(manager, "0.05", Party.MANAGER),
-        ],
+        ),
         world.alpha,
     )
     income = account.income_account
@@ -86,8 +104,8 @@ def test_agent_is_paid_into_the_oldest_account_of_that_server_and_currency(world
         user=one.user, server=account.server, login=6003, currency="EUR", currency_digits=2,
         created_at=younger.created_at - timedelta(days=2),
     )  # fmt: skip
-    endpoints = Recipients.of(account, world.alpha).endpoints([one.public_id])
-    assert endpoints == {one.public_id: Endpoint(6002, Side.PERSONAL, older.public_id)}
+    endpoint = endpoint_of(account, one.public_id, world.alpha)
+    assert endpoint == Endpoint(6002, Side.PERSONAL, older.public_id)
 
 
 @pytest.mark.parametrize("fields", [{"currency": "EUR"}, {"purpose": HouseAccount.Purpose.ROUNDING}])
@@ -95,7 +113,7 @@ def test_broker_without_an_income_account_of_that_currency_waits(
     world: AliceBobCharlie, fields: dict[str, str]
 ) -> None:
     income_of_the_house(world.pool.account, **fields)
-    assert Recipients.of(world.pool.account, world.alpha).endpoints([world.alpha.public_id]) == {}
+    assert endpoint_of(world.pool.account, world.alpha.public_id, world.alpha) is None
 
 
 def test_payees_are_the_agents_frozen_with_the_investment(world: AliceBobCharlie) -> None:
@@ -116,7 +134,7 @@ def test_fee_payments_cost_two_statements_whoever_is_paid(
         personal_account(one.user, account.server, 6000 + number)
     parts = [part(one.public_id, "1.00") for one in agents]
     with django_assert_num_queries(2):
-        assert len(fee_payments(account, parts, world.alpha)) == parties
+        assert len(payments(account, owed(*parts), world.alpha)) == parties
 
 
 def test_fees_of_the_manager_alone_look_nobody_up(
@@ -124,7 +142,7 @@ def test_fees_of_the_manager_alone_look_nobody_up(
 ) -> None:
     account = PammAccount.objects.select_related("manager", "income_account").get(pk=world.pool.account.pk)
     with django_assert_num_queries(0):
-        fee_payments(account, [part(account.manager.public_id, "1.00", Party.MANAGER)], world.alpha)
+        payments(account, owed(part(account.manager.public_id, "1.00", Party.MANAGER)), world.alpha)
 
 
 def test_held_fee_gets_its_second_leg_as_soon_as_its_payee_has_an_account(world: AliceBobCharlie) -> None:

@@ -91,7 +91,7 @@ def test_unknown_login_is_not_found(simulator: SimulatorProcess, command: str) -
 
 
 def test_command_nobody_wrote_is_not_implemented(simulator: SimulatorProcess) -> None:
-    assert simulator.ask_anyway("deal/delete", ticket=1).code == 12000
+    assert simulator.ask_anyway("order/get", ticket=1).code == 12000
 
 
 def test_test_commands_do_not_exist_unless_asked_for(tmp_path: Path) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+PLACES = 20
+"""A number has at most so many digits before its point, and so many behind it."""
+
 
 class UnreadableAnswer(Exception):
     """An answer lacks a field or holds something that is not what the protocol promises."""
@@ -33,6 +36,11 @@ class Record:
                 return self._folded[name.lower()]
         return None
 
+    @property
+    def fields(self) -> dict[str, Any]:
+        """As the server gave them, to be sent back with changes."""
+        return dict(self._fields)
+
     def text(self, *names: str) -> str:
         value = self.get(*names)
         return "" if value is None else str(value)
@@ -49,6 +57,9 @@ class Record:
             raise UnreadableAnswer(f"{names[0]} is not a number: {value!r}") from error
         if not number.is_finite():
             raise UnreadableAnswer(f"{names[0]} is not finite: {value!r}")
+        # `1e400` is finite: sums and columns hold no such figure, and it would stop whoever adds it up.
+        if number and not -PLACES <= int(number.as_tuple().exponent) <= number.adjusted() < PLACES:
+            raise UnreadableAnswer(f"{names[0]} is beyond measure: {value!r}")
         return number
 
     def integer(self, *names: str, default: int | None = None) -> int:

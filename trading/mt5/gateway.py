@@ -7,12 +7,14 @@ Balance operations and orders are sent exactly once, on a connection that has ju
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
@@ -33,6 +35,7 @@ from trading.gateway import (
     GatewayError,
     GatewayNotAuthorised,
     GatewayUnavailable,
+    GatewayUnreadable,
     Group,
     Inconclusive,
     NotFound,
@@ -68,10 +71,17 @@ IDLE_KEPT = 4
 REFERENCE_LIFETIME = 300.0
 """Seconds for which groups and symbols are remembered."""
 
+CLOCK_TOLERANCE = timedelta(minutes=1)
+"""How far the server's clock may be from its zone before the age of its prices is told by it alone."""
+
+TRADING_DISABLED = 0x4
+"""Right of an account whose own terminal may not trade."""
+
 _SEARCH_MARGIN = timedelta(days=1)
 _POLL_PAUSES = (0.02, 0.05, 0.1, 0.25)
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 
 class Mt5Gateway(Gateway):
@@ -104,42 +114,101 @@ class Mt5Gateway(Gateway):
         return self.accounts([login]).get(login)
 
     def accounts(self, logins: Collection[int]) -> dict[int, Account]:
-        found = self._by_login("user/get_batch", logins, records.account)
-        return {account.login: account for account in found}
+        accounts, unreadable = self._recorded(logins)
+        if unreadable:
+            raise GatewayUnreadable(f"user/get_batch: unreadable for {sorted(unreadable)}", unreadable)
+        return accounts
+
+    def _recorded(self, logins: Collection[int]) -> tuple[dict[int, Account], set[int]]:
+        """Records by login, and the logins whose record cannot be read."""
+        accounts: dict[int, Account] = {}
+        unreadable: set[int] = set()
+        for record in self._by_login("user/get_batch", logins, lambda record: record):
+            login = _login_of(record, "user/get_batch")
+            try:
+                accounts[login] = records.account(record)
+            except UnreadableAnswer as error:
+                logger.warning("the record of login %s cannot be read: %s", login, error)
+                unreadable.add(login)
+        return accounts, unreadable
+
+    def unknown_logins(self, logins: Collection[int]) -> set[int]:
+        accounts, unreadable = self._recorded(logins)
+        return set(logins) - accounts.keys() - unreadable
 
     def check_password(self, login: int, password: str) -> bool:
         body = {"Login": str(login), "Type": "main", "Password": password}
         wrong = (retcodes.INVALID_PASSWORD, retcodes.NOT_FOUND)
         return self._read("user/check_password", body=body, also=wrong).code not in wrong
 
+    def forbid_trading(self, login: int) -> None:
+        answer = self._read("user/get", {"login": login})
+        with _readable("user/get"):
+            record = answer.record()
+            rights = record.integer("Rights")
+        if rights & TRADING_DISABLED:
+            return
+        # The whole record goes back: some servers clear what an update leaves out.
+        body = {**record.fields, "Login": str(login), "Rights": str(rights | TRADING_DISABLED)}
+        self._read("user/update", {"login": login}, body=body)
+
     def account_states(self, logins: Collection[int]) -> dict[int, AccountState]:
-        found = self._by_login("user/account/get_batch", logins, records.account_state)
-        states = {state.login: state for state in found}
-        idle = [login for login in logins if login not in states]
-        if idle:
+        states, unusable = self._stated(logins)
+        silent = [login for login in logins if login not in states and login not in unusable]
+        if silent:
             digits = {group.name: group.currency_digits for group in self.groups()}
-            for account in self.accounts(idle).values():
+            positions = self._opened(silent)
+            accounts, _unreadable = self._recorded(silent)
+            for account in accounts.values():
                 if account.group not in digits:
-                    raise GatewayUnavailable(
-                        f"login {account.login} is in a group we cannot see: {account.group}"
+                    logger.warning("login %s is in a group we cannot see: %s", account.login, account.group)
+                elif positions.are_open(account.login):
+                    logger.warning(
+                        "login %s has open positions, but the server gives no state", account.login
                     )
-                states[account.login] = records.idle_state(account, digits[account.group])
+                else:
+                    states[account.login] = records.idle_state(account, digits[account.group])
         return states
 
+    def _stated(self, logins: Collection[int]) -> tuple[dict[int, AccountState], set[int]]:
+        """States that the server gives, and the logins whose state cannot be read or contradicts itself."""
+        states: dict[int, AccountState] = {}
+        unusable: set[int] = set()
+        for record in self._by_login("user/account/get_batch", logins, lambda record: record):
+            login = _login_of(record, "user/account/get_batch")
+            try:
+                state = records.account_state(record)
+            except UnreadableAnswer as error:
+                logger.warning("the state of login %s cannot be read: %s", login, error)
+                unusable.add(login)
+                continue
+            if states.setdefault(login, state) != state:
+                logger.warning("login %s has two states in one answer", login)
+                unusable.add(login)
+        return {login: state for login, state in states.items() if login not in unusable}, unusable
+
     def positions(self, logins: Collection[int]) -> dict[int, tuple[Position, ...]]:
-        zone = self._zone
-        found = self._by_login("position/get_batch", logins, lambda record: records.position(record, zone))
-        return _grouped(logins, found)
+        return self._opened(logins).by_login(logins)
+
+    def _opened(self, logins: Collection[int]) -> _Rows[Position]:
+        rows: _Rows[Position] = _Rows(
+            "position/get_batch", lambda record: records.position(record, self._zone)
+        )
+        for record in self._by_login("position/get_batch", logins, lambda record: record):
+            rows.add(record)
+        return rows
 
     def deals(self, logins: Collection[int], since: datetime, until: datetime) -> dict[int, tuple[Deal, ...]]:
         first, last = server_window(since, until, self._zone)
-        found: list[Deal] = []
+        rows: _Rows[Deal] = _Rows("deal/get_batch", lambda record: records.deal(record, self._zone))
         for chunk in _chunks(list(dict.fromkeys(logins)), LOGINS_PER_CALL):
-            found += self._deals_of(chunk, first, last)
-        return _grouped(logins, found)
+            self._read_deals(rows, chunk, first, last)
+        return rows.by_login(logins)
 
     def last_ticks(self, symbols: Sequence[str], *, group: str | None = None) -> Mapping[str, Tick]:
+        now = datetime.now(UTC)
         ticks: dict[str, Tick] = {}
+        unusable: set[str] = set()
         for chunk in _chunks(list(dict.fromkeys(symbols)), SYMBOLS_PER_CALL):
             parameters: dict[str, object] = {"symbol": ",".join(chunk)}
             if group is None:
@@ -147,10 +216,24 @@ class Mt5Gateway(Gateway):
             else:
                 answer = self._read("tick/last_group", {**parameters, "group": group})
             with _readable("tick/last"):
-                for record in answer.records():
-                    tick = records.tick(record, self._zone)
-                    ticks[tick.symbol] = tick
-        return ticks
+                rows = answer.records()
+            for record in rows:
+                name = record.text("Symbol")
+                try:
+                    tick = records.tick(record, self._zone, now)
+                except UnreadableAnswer as error:
+                    logger.warning("%s", error)
+                    unusable.add(name)
+                    continue
+                if ticks.setdefault(name, tick) != tick:
+                    logger.warning("%s has two prices in one answer", name)
+                    unusable.add(name)
+        usable = {name: tick for name, tick in ticks.items() if name not in unusable}
+        drift = self.server_time().at - now if usable else timedelta(0)
+        if abs(drift) <= CLOCK_TOLERANCE:
+            return usable
+        # the server's clock is not in the zone we know: how old a price is, its own clock decides
+        return {name: replace(tick, at=tick.at - drift) for name, tick in usable.items()}
 
     # what changes something on the server
 
@@ -189,7 +272,13 @@ class Mt5Gateway(Gateway):
             return Unknown(str(error))
 
     def adjust_balance(
-        self, login: int, amount: Decimal, key: str, *, check_margin: bool = True
+        self,
+        login: int,
+        amount: Decimal,
+        key: str,
+        *,
+        check_margin: bool = True,
+        deadline: float | None = None,
     ) -> Adjustment:
         require_usable_key(key)
         if not amount.is_finite() or amount == 0:
@@ -202,7 +291,7 @@ class Mt5Gateway(Gateway):
             "check_margin": int(check_margin),
         }
         try:
-            answer = self._send_once("trade/balance", parameters)
+            answer = self._send_once("trade/balance", parameters, deadline=deadline)
             if answer.code in retcodes.DEFINITE_BALANCE_REFUSALS:
                 return Refused(answer.code, answer.text, answer.code == retcodes.NOT_ENOUGH_MONEY)
             if answer.code != retcodes.DONE:
@@ -240,6 +329,7 @@ class Mt5Gateway(Gateway):
         *,
         position: int | None = None,
         timeout: float = 20.0,
+        deadline: float | None = None,
     ) -> OrderOutcome:
         require_usable_key(key)
         try:
@@ -249,6 +339,7 @@ class Mt5Gateway(Gateway):
         try:
             # queue and result are bound to one connection: leaving it would lose the subscription
             with self._leased(proven=True) as connection:
+                _require_time_left(deadline)
                 queued = connection.ask("dealer/send_request", body=body)
                 if retcodes.refuses_order(queued.code):
                     return _refused_order(queued.code, queued.text)
@@ -304,23 +395,32 @@ class Mt5Gateway(Gateway):
             body["Position"] = str(position)
         return body
 
-    def _deals_of(self, logins: Sequence[int], first: int, last: int) -> list[Deal]:
+    def _read_deals(self, rows: _Rows[Deal], logins: Sequence[int], first: int, last: int) -> None:
         """Deals of some logins; a list the server cannot answer whole is halved, a single login is read by
-        pages."""
+        pages, and one whose pages do not come whole either is rejected."""
         parameters = {"login": ",".join(map(str, logins)), "from": first, "to": last}
         incomplete = (retcodes.OK_NO_DATA, retcodes.PARTIAL)
         answer = self._read("deal/get_batch", parameters, body={}, also=incomplete)
         if answer.code == retcodes.DONE:
             with _readable("deal/get_batch"):
-                return [records.deal(record, self._zone) for record in answer.records()]
+                for record in answer.records():
+                    rows.add(record)
+            return
         if len(logins) > 1:
             middle = len(logins) // 2
-            return self._deals_of(logins[:middle], first, last) + self._deals_of(logins[middle:], first, last)
-        with self._leased() as connection, _readable("deal/get_page"):
-            try:
-                return self._paged_deals(connection, logins[0], first, last)
-            except (ConnectionLost, Forbidden) as error:
-                raise GatewayUnavailable(str(error)) from error
+            self._read_deals(rows, logins[:middle], first, last)
+            self._read_deals(rows, logins[middle:], first, last)
+            return
+        try:
+            with self._leased() as connection:
+                deals = self._paged_deals(connection, logins[0], first, last)
+        except (ConnectionLost, Forbidden) as error:
+            raise GatewayUnavailable(str(error)) from error
+        except (GatewayUnavailable, UnreadableAnswer) as error:
+            rows.reject(logins[0], str(error))
+            return
+        for deal in deals:
+            rows.keep(deal)
 
     def _paged_deals(self, connection: Connection, login: int, first: int, last: int) -> list[Deal]:
         """All deals of one login. Raises `GatewayUnavailable` where fewer come than the server says there
@@ -417,8 +517,10 @@ class Mt5Gateway(Gateway):
         command: str,
         parameters: Mapping[str, object] | None = None,
         body: Mapping[str, Any] | None = None,
+        deadline: float | None = None,
     ) -> Answer:
         with self._leased(proven=True) as connection:
+            _require_time_left(deadline)
             return connection.ask(command, parameters, body)
 
     @contextmanager
@@ -466,7 +568,18 @@ class _Remembered(Generic[T]):
         return known[1]
 
 
-_UNANSWERED = (ConnectionLost, Forbidden, UnreadableAnswer, GatewayUnavailable, GatewayNotAuthorised)
+class _TooLate(GatewayError):
+    """Not sent: by now somebody else may have found that it never was, and send it again."""
+
+
+_UNANSWERED = (
+    _TooLate,
+    ConnectionLost,
+    Forbidden,
+    UnreadableAnswer,
+    GatewayUnavailable,
+    GatewayNotAuthorised,
+)
 
 
 @contextmanager
@@ -475,6 +588,12 @@ def _readable(command: str) -> Iterator[None]:
         yield
     except UnreadableAnswer as error:
         raise GatewayUnavailable(f"{command}: {error}") from error
+
+
+def _require_time_left(deadline: float | None) -> None:
+    """The last look at the clock before something is sent: signing in may have taken any time."""
+    if deadline is not None and time.monotonic() > deadline:
+        raise _TooLate("not sent: too late")
 
 
 def _answers_ping(connection: Connection) -> bool:
@@ -538,8 +657,53 @@ def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 _Entry = TypeVar("_Entry", Deal, Position)
 
 
-def _grouped(logins: Collection[int], entries: Collection[_Entry]) -> dict[int, tuple[_Entry, ...]]:
-    by_login: dict[int, list[_Entry]] = defaultdict(list)
-    for entry in sorted(entries, key=lambda entry: entry.ticket):
-        by_login[entry.login].append(entry)
-    return {login: tuple(by_login[login]) for login in logins}
+class _Rows(Generic[_Entry]):
+    """Entries of several logins as they come in, by ticket: what an answer holds twice counts once.
+
+    What of a login cannot be used spoils that login and no other.
+    """
+
+    def __init__(self, command: str, read: Callable[[Record], _Entry]) -> None:
+        self._command = command
+        self._read: Callable[[Record], _Entry] = read
+        self._by_ticket: dict[int, _Entry] = {}
+        self._rejected: dict[int, str] = {}
+
+    def add(self, record: Record) -> None:
+        """Raises `GatewayUnavailable` for a row that does not even say whose it is."""
+        login = _login_of(record, self._command)
+        try:
+            entry = self._read(record)
+        except UnreadableAnswer as error:
+            self.reject(login, str(error))
+        else:
+            self.keep(entry)
+
+    def keep(self, entry: _Entry) -> None:
+        known = self._by_ticket.setdefault(entry.ticket, entry)
+        if known != entry:
+            for login in (known.login, entry.login):
+                self.reject(login, f"ticket {entry.ticket} stands twice in one answer, with other figures")
+
+    def reject(self, login: int, reason: str) -> None:
+        logger.warning("%s of login %s: %s", self._command, login, reason)
+        self._rejected[login] = reason
+
+    def are_open(self, login: int) -> bool:
+        """Whether the login has any entry, be it one that cannot be used."""
+        return login in self._rejected or any(entry.login == login for entry in self._by_ticket.values())
+
+    def by_login(self, logins: Collection[int]) -> dict[int, tuple[_Entry, ...]]:
+        """In ticket order. Raises `GatewayUnreadable`."""
+        if self._rejected:
+            login, reason = next(iter(self._rejected.items()))
+            raise GatewayUnreadable(f"{self._command}, login {login}: {reason}", self._rejected)
+        found: dict[int, list[_Entry]] = defaultdict(list)
+        for _, entry in sorted(self._by_ticket.items()):
+            found[entry.login].append(entry)
+        return {login: tuple(found[login]) for login in logins}
+
+
+def _login_of(record: Record, command: str) -> int:
+    with _readable(command):
+        return record.integer("Login")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from trading.gateway import Account, AccountState, Deal, Group, Position, Side, Symbol, Tick
-from trading.mt5.answers import Record
+from trading.mt5.answers import Record, UnreadableAnswer
 from trading.mt5.times import from_server_milliseconds
 
 _ZERO = Decimal(0)
@@ -135,13 +136,16 @@ def deal(record: Record, zone: ZoneInfo) -> Deal:
     )
 
 
-def tick(record: Record, zone: ZoneInfo) -> Tick:
-    return Tick(
-        symbol=record.text("Symbol"),
-        bid=record.decimal("Bid"),
-        ask=record.decimal("Ask"),
-        at=from_server_milliseconds(_milliseconds(record, "Datetime"), zone),
-    )
+def tick(record: Record, zone: ZoneInfo, now: datetime) -> Tick:
+    """A price that can be dealt at. Raises `UnreadableAnswer` for one that is 0, negative or crossed.
+
+    `now` decides which of the two it is in the hour that a clock change repeats.
+    """
+    bid, ask = record.decimal("Bid"), record.decimal("Ask")
+    if not 0 < bid <= ask:
+        raise UnreadableAnswer(f"no price of {record.text('Symbol')}: bid {bid}, ask {ask}")
+    at = from_server_milliseconds(_milliseconds(record, "Datetime"), zone, near=now)
+    return Tick(symbol=record.text("Symbol"), bid=bid, ask=ask, at=at)
 
 
 def _milliseconds(record: Record, name: str) -> int:

@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from datetime import timedelta, tzinfo
 from decimal import Decimal
@@ -17,11 +18,15 @@ from trading.simulator.catalogue import GROUPS, SYMBOLS, Symbol
 from trading.simulator.certificate import ensure_certificate
 from trading.simulator.clock import ServerClock, zone_named
 from trading.simulator.commands import Behaviour, Commands
+from trading.simulator.console import ADDRESS, Console
+from trading.simulator.control import Control
 from trading.simulator.credentials import manager_password
 from trading.simulator.faults import Faults
 from trading.simulator.market import Market, NoPrice
+from trading.simulator.pages import Pages
 from trading.simulator.server import Server
 from trading.simulator.store import Store
+from trading.simulator.switches import Switches
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -30,7 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     store = Store(folder)
     zone = _zone_of(store, options.timezone)
-    clock = ServerClock(zone, timedelta(seconds=int(store.meta("advance_seconds") or 0)))
+    clock = ServerClock(
+        zone,
+        advance=timedelta(seconds=int(store.meta("advance_seconds") or 0)),
+        shift=timedelta(minutes=int(store.meta("zone_shift_minutes") or 0)),
+    )
     market = Market(options.symbols, clock, options.seed)
     try:
         market.require_rates({group.currency for group in GROUPS.values()})
@@ -41,11 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.frozen:
         for quote in market.quotes.values():
             quote.frozen = True
-    books = Books(store, market, clock, options.commission_per_lot)
+    switches = Switches.kept(store)
+    switches.idle_states_hidden |= options.idle_states_absent
+    books = Books(store, market, clock, switches, options.commission_per_lot)
     behaviour = Behaviour(
-        test_commands=options.test_commands,
         documented_case=options.documented_case,
-        idle_states_absent=options.idle_states_absent,
         dealer_delay=options.dealer_delay,
         sign_in_window=options.sign_in_window,
         idle_timeout=options.idle_timeout,
@@ -60,8 +69,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
         passwords=dict.fromkeys(options.manager_logins, manager_password(folder)),
         behaviour=behaviour,
     )
+    control = Control(
+        store=store,
+        books=books,
+        market=market,
+        clock=clock,
+        faults=faults,
+        switches=switches,
+        calls=commands.calls,
+        commands=commands.names,
+    )
+    console = Console(
+        pages=Pages(
+            store=store,
+            books=books,
+            market=market,
+            clock=clock,
+            faults=faults,
+            switches=switches,
+            zone_name=options.timezone,
+            commands=sorted(commands.names),
+        ),
+        books=books,
+        commands=commands,
+        control=control,
+        store=store,
+    )
     server = Server(
         commands=commands,
+        control=control if options.test_commands else None,
         books=books,
         market=market,
         store=store,
@@ -73,28 +109,56 @@ def main(arguments: Sequence[str] | None = None) -> None:
         certificate, key = options.tls_cert, options.tls_key
     else:
         certificate, key = ensure_certificate(folder, ["localhost", "127.0.0.1", "::1", *options.tls_name])
-    asyncio.run(_run(server, options.host, options.port, certificate, key))
+    tls = certificate, key
+    ports = asyncio.run(
+        _run(server, tls, (options.host, options.port), console, options.console_port, control)
+    )
     store.close()
+    if control.restart_asked.is_set():
+        time.sleep(control.seconds_down)
+        given = sys.argv[1:] if arguments is None else arguments
+        # an option that comes again replaces the former
+        command = [sys.executable, "-m", "trading.simulator", *given, *ports]
+        os.execv(sys.executable, command)  # noqa: S606 - what we were started with
 
 
-async def _run(server: Server, host: str, port: int, certificate: Path, key: Path) -> None:
-    listening = await server.listen(host, port, certificate, key)
-    bound = listening.sockets[0].getsockname()[1]
-    sys.stdout.write(f"simulator listening on {host}:{bound}\n")
+async def _run(
+    server: Server,
+    tls: tuple[Path, Path],
+    address: tuple[str, int],
+    console: Console,
+    console_port: int | None,
+    control: Control,
+) -> list[str]:
+    """Serve until told to end or to restart; the options that choose the same ports again."""
+    listening = [await server.listen(*address, *tls)]
+    ports = [f"--port={_port_of(listening[0])}"]
+    sys.stdout.write(f"simulator listening on {address[0]}:{_port_of(listening[0])}\n")
+    if console_port is not None:
+        listening.append(await console.listen(console_port))
+        ports.append(f"--console-port={_port_of(listening[1])}")
+        sys.stdout.write(f"console at http://{ADDRESS}:{_port_of(listening[1])}\n")
     sys.stdout.flush()
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopped.set)
     ticking = asyncio.create_task(server.tick())
-    stopping = asyncio.create_task(stopped.wait())
+    ending = [asyncio.create_task(event.wait()) for event in (stopped, control.restart_asked)]
     # a heartbeat that fails ends the server: prices that stand still unnoticed would be worse
-    await asyncio.wait({ticking, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    listening.close()
-    stopping.cancel()
+    await asyncio.wait({ticking, *ending}, return_when=asyncio.FIRST_COMPLETED)
+    for each in listening:
+        each.close()
+    for waiting in ending:
+        waiting.cancel()
     if ticking.done():
         ticking.result()
     ticking.cancel()
+    return ports
+
+
+def _port_of(server: asyncio.Server) -> int:
+    return int(server.sockets[0].getsockname()[1])
 
 
 def _zone_of(store: Store, name: str) -> tzinfo:
@@ -132,6 +196,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tls-name", action="append", default=[], help="further name in the certificate")
     parser.add_argument("--frozen", action="store_true", help="start with prices standing still")
     parser.add_argument("--test-commands", action="store_true", help="serve /api/test/tick and its siblings")
+    parser.add_argument(
+        "--console-port", type=int, help=f"serve a page for people on {ADDRESS}; 0 takes a free one"
+    )
     parser.add_argument(
         "--documented-case", action="store_true", help="Ticket, Total, Time, ID with capitals"
     )

@@ -11,11 +11,13 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 from trading.simulator.catalogue import GROUPS, VOLUME_SCALE, Group, Symbol
 from trading.simulator.clock import ServerClock
 from trading.simulator.market import Market
 from trading.simulator.store import Account, Deal, Position, Store
+from trading.simulator.switches import Switches
 
 BALANCE, CREDIT, CHARGE, CORRECTION, BONUS = 2, 3, 4, 5, 6
 _OPERATIONS = (BALANCE, CREDIT, CHARGE, CORRECTION, BONUS)
@@ -27,6 +29,7 @@ _READ_ONLY = 0x200
 _AMOUNT_LIMIT = 1_000_000_000
 _FIRST_LOGIN = 100_001
 _FIRST_ORDER = 1_000_001
+_MILLISECONDS_PER_DAY = 86_400_000
 
 
 class Refusal(Exception):
@@ -35,6 +38,7 @@ class Refusal(Exception):
     def __init__(self, code: int, text: str) -> None:
         super().__init__(f"{code} {text}")
         self.code = code
+        self.text = text
 
 
 BAD_PARAMETERS = (3, "Invalid parameters")
@@ -48,6 +52,11 @@ TRADE_DISABLED = (10017, "Trade disabled")
 NOT_ENOUGH_MONEY = (10019, "Not enough money")
 POSITION_CLOSED = (10036, "Position already closed")
 CLOSE_VOLUME = (10038, "Close volume exceeds the position")
+
+
+def not_found(what: str) -> Refusal:
+    code, text = NOT_FOUND
+    return Refusal(code, f"{text}: {what}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +94,18 @@ class Execution:
 
 
 class Books:
-    def __init__(self, store: Store, market: Market, clock: ServerClock, commission_per_lot: Decimal) -> None:
+    def __init__(
+        self,
+        store: Store,
+        market: Market,
+        clock: ServerClock,
+        switches: Switches,
+        commission_per_lot: Decimal,
+    ) -> None:
         self._store = store
         self._market = market
         self._clock = clock
+        self._switches = switches
         self._commission_per_lot = commission_per_lot
         self.accounts = {account.login: account for account in store.accounts()}
         self._open: dict[int, dict[int, Position]] = defaultdict(dict)
@@ -98,13 +115,14 @@ class Books:
         last_position = max((position.ticket for position in self.positions()), default=0)
         self._next_order = max(store.last_order() + 1, last_position + 1, _FIRST_ORDER)
         self._next_login = max([_FIRST_LOGIN - 1, *self.accounts]) + 1
-        self.active = {login for login, positions in self._open.items() if positions}
+        self.active: set[int] = set()
+        self.forget_activity()
 
     # accounts
 
     def account(self, login: int) -> Account:
         if login not in self.accounts:
-            raise Refusal(*NOT_FOUND)
+            raise not_found(f"login {login}")
         return self.accounts[login]
 
     def group_of(self, account: Account) -> Group:
@@ -149,6 +167,14 @@ class Books:
 
     def save(self, account: Account) -> None:
         self._store.put_account(account)
+
+    def forget_activity(self) -> None:
+        """As after a restart: an account without positions has not been active."""
+        self.active = {login for login, positions in self._open.items() if positions}
+
+    def has_state(self, login: int) -> bool:
+        """Whether the server keeps a state of the account; some keep none for idle ones."""
+        return not self._switches.idle_states_hidden or login in self.active
 
     # states
 
@@ -228,6 +254,41 @@ class Books:
         beyond_free = check_margin and minor > self.state(account.login).margin_free
         if minor > account.balance or beyond_free:
             raise Refusal(*NOT_ENOUGH_MONEY)
+
+    def checked_money(self, login: int, *, fix: bool) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Stored balance and credit, and the same as the sum of the shown deals; `fix` stores the latter."""
+        account = self.account(login)
+        booked = self._store.booked_money(login)
+        if fix:
+            account.balance, account.credit = booked
+            self._store.put_account(account)
+        return (account.balance, account.credit), booked
+
+    # deals
+
+    def deal(self, ticket: int) -> Deal:
+        found = self._store.deal(ticket)
+        if found is None:
+            raise not_found(f"deal {ticket}")
+        return found
+
+    def edit_deal(self, ticket: int, **changes: Any) -> Deal:
+        """Rewrite fields of a booked deal; the balance does not follow by itself. Raises `Refusal`."""
+        deal = self.deal(ticket)._replace(**changes)
+        self._store.replace_deal(deal)
+        return deal
+
+    def delete_deal(self, ticket: int) -> Deal:
+        """Take a deal out of the books; the balance does not follow by itself. Raises `Refusal`."""
+        deal = self.deal(ticket)
+        self._store.drop_deal(ticket)
+        return deal
+
+    def show_deals_due(self) -> None:
+        """End the hiding of deals whose time has come."""
+        now = self._clock.absolute_milliseconds()
+        if self._store.hides_deals_due(now):
+            self._store.show_deals(due_msc=now)
 
     # trading
 
@@ -359,7 +420,24 @@ class Books:
                 closed += 1
         return closed
 
-    def charge_swaps(self) -> None:
+    def change_day(self) -> None:
+        """Charge one night's swap where the server's day is a later one than when this was last asked."""
+        today = self._clock.milliseconds() // _MILLISECONDS_PER_DAY
+        charged = self._store.meta("swap_day")
+        if charged is not None and today <= int(charged):
+            return
+        if charged is not None:
+            self._charge_swaps()
+        self._store.put_meta("swap_day", str(today))
+
+    def keep_quotes(self) -> None:
+        """Write the present prices; durable with the next commit."""
+        self._store.put_quotes(
+            (name, quote.bid, quote.ask, quote.time_msc, int(quote.frozen))
+            for name, quote in self._market.quotes.items()
+        )
+
+    def _charge_swaps(self) -> None:
         """One night's swap on every open position."""
         for position in self.positions():
             symbol = self._market.symbols[position.symbol]
@@ -428,6 +506,8 @@ class Books:
             comment=comment[:COMMENT_LENGTH],
         )
         self._store.add_deals([deal])
+        if delay := self._switches.deal_delay(account.login):
+            self._store.hide_deal(ticket, self._clock.absolute_milliseconds() + delay * 1000)
         self.active.add(account.login)
         return ticket
 

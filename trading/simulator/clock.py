@@ -23,18 +23,27 @@ def server_milliseconds(at: datetime, zone: tzinfo) -> int:
 
 
 class ServerClock:
-    """`advance` moves it against the real time; it never goes back by itself except where its zone does."""
+    """`advance` moves it against the real time, `shift` against its zone: what a server shows that was moved
+    to another zone. It never goes back by itself except where its zone does.
+    """
 
-    def __init__(self, zone: tzinfo, advance: timedelta = timedelta(0)) -> None:
+    def __init__(
+        self, zone: tzinfo, advance: timedelta = timedelta(0), shift: timedelta = timedelta(0)
+    ) -> None:
         self.zone = zone
         self.advance = advance
+        self.shift = shift
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.advance
 
     def milliseconds(self) -> int:
-        return server_milliseconds(self.now(), self.zone)
+        return server_milliseconds(self.now() + self.shift, self.zone)
+
+    def absolute_milliseconds(self) -> int:
+        """UTC, so that waiting times do not depend on the zone."""
+        return int(self.now().timestamp() * 1000)
 
     def offset_minutes(self) -> int:
         offset = self.now().astimezone(self.zone).utcoffset() or timedelta(0)
-        return int(offset.total_seconds()) // 60
+        return int((offset + self.shift).total_seconds()) // 60

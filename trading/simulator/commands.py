@@ -8,14 +8,14 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime
 
 from trading.simulator import wire
 from trading.simulator.books import (
     BAD_PARAMETERS,
     BAD_PASSWORD,
     BAD_REQUEST,
+    COMMENT_LENGTH,
     DEFAULT_RIGHTS,
     NOT_FOUND,
     Books,
@@ -26,7 +26,7 @@ from trading.simulator.books import (
 )
 from trading.simulator.catalogue import GROUPS
 from trading.simulator.clock import ServerClock
-from trading.simulator.faults import Fault, FaultKind, Faults
+from trading.simulator.faults import AT_THE_DEALER, Fault, FaultKind, Faults, code_text
 from trading.simulator.market import Market
 from trading.simulator.parameters import Parameters, matching
 from trading.simulator.session import DealerRequest, Session, proof, stored_hash
@@ -46,7 +46,13 @@ SKIP_MARGIN_CHECK = 0x400
 DONE = (0, "Done")
 PARTIAL = (14, "Operation has not been completed")
 TOO_MANY_REQUESTS = (10024, "Too many requests")
-_MILLISECONDS_PER_DAY = 86_400_000
+FILLED, FILLED_PARTIALLY = 10009, 10010
+
+_WHOLE_COLUMNS = {
+    "action": "action", "entry": "entry", "reason": "reason", "order": "order_id", "positionid": "position",
+    "dealer": "dealer",
+}  # fmt: skip
+"""Fields of a deal as `deal/update` names them (in lower case), and where the books keep them."""
 
 
 class SessionRefused(Exception):
@@ -57,9 +63,7 @@ class SessionRefused(Exception):
 class Behaviour:
     """Where real servers differ from each other, and what tests shorten."""
 
-    test_commands: bool = False
     documented_case: bool = False
-    idle_states_absent: bool = False
     dealer_delay: float = 0.02
     sign_in_window: float = 10.0
     idle_timeout: float = 180.0
@@ -108,6 +112,8 @@ class Commands:
             "deal/get_total": self._deal_get_total,
             "deal/get_page": self._deal_get_page,
             "deal/get_batch": self._deal_get_batch,
+            "deal/update": self._deal_update,
+            "deal/delete": self._deal_delete,
             "position/get_total": self._position_get_total,
             "position/get_page": self._position_get_page,
             "position/get_batch": self._position_get_batch,
@@ -126,22 +132,19 @@ class Commands:
             "time/server": self._time_server,
             "time/get": self._time_get,
         }
-        if behaviour.test_commands:
-            self._table |= {
-                "test/tick": self._test_tick,
-                "test/freeze": self._test_freeze,
-                "test/fault": self._test_fault,
-                "test/balance": self._test_balance,
-                "test/clock": self._test_clock,
-                "test/calls": self._test_calls,
-            }
 
-    def run(self, command: str, session: Session, parameters: Parameters) -> Members:
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*self._open_to_strangers, *self._table)
+
+    def run(self, command: str, session: Session, parameters: Parameters, *, refuse: int = 0) -> Members:
         """Carry out one command; what it changed is durable when this returns.
 
-        Raises `Refusal`, `SessionRefused`.
+        With `refuse` it is answered with that return code instead. Raises `Refusal`, `SessionRefused`.
         """
         self.calls[command] += 1
+        if refuse:
+            raise Refusal(refuse, code_text(refuse))
         if command in self._open_to_strangers:
             return self._open_to_strangers[command](session, parameters)
         if not session.authenticated:
@@ -149,6 +152,7 @@ class Commands:
         if command not in self._table:
             raise Refusal(12_000, "Not implemented")
         try:
+            self._books.show_deals_due()
             return self._table[command](session, parameters)
         finally:
             self._store.commit()
@@ -247,14 +251,11 @@ class Commands:
 
     def _user_check_balance(self, session: Session, parameters: Parameters) -> Members:
         account = self._books.account(parameters.whole("login"))
-        balance, credit = self._store.booked_money(account.login)
-        if parameters.whole("fixflag", 0):
-            account.balance, account.credit = balance, credit
-            self._books.save(account)
+        stored, booked = self._books.checked_money(account.login, fix=parameters.whole("fixflag", 0) != 0)
         digits = GROUPS[account.group].digits
         shown = {
-            "Balance": {"User": account.balance, "History": balance},
-            "Credit": {"User": account.credit, "History": credit},
+            "Balance": {"User": stored[0], "History": booked[0]},
+            "Credit": {"User": stored[1], "History": booked[1]},
         }
         pad = "000000"[digits:]
         point = "." if digits == 0 else ""
@@ -267,26 +268,21 @@ class Commands:
 
     def _account_get(self, session: Session, parameters: Parameters) -> Members:
         account = self._books.account(parameters.whole("login"))
-        if not self._has_state(account):
+        if not self._books.has_state(account.login):
             raise Refusal(*NOT_FOUND)
         return {"answer": wire.account_state(self._books.state(account.login))}
 
     def _account_get_batch(self, session: Session, parameters: Parameters) -> Members:
-        accounts = [account for account in self._selected(parameters) if self._has_state(account)]
-        if not accounts and self._behaviour.idle_states_absent:
+        selected = self._selected(parameters)
+        accounts = [account for account in selected if self._books.has_state(account.login)]
+        if selected and not accounts:
             raise Refusal(*NOT_FOUND)
         return {"answer": [wire.account_state(self._books.state(account.login)) for account in accounts]}
-
-    def _has_state(self, account: Account) -> bool:
-        return not self._behaviour.idle_states_absent or account.login in self._books.active
 
     # deals and positions
 
     def _deal_get(self, session: Session, parameters: Parameters) -> Members:
-        deal = self._store.deal(parameters.whole("ticket"))
-        if deal is None:
-            raise Refusal(*NOT_FOUND)
-        return {"answer": self._deal_fields(deal)}
+        return {"answer": self._deal_fields(self._books.deal(parameters.whole("ticket")))}
 
     def _deal_get_total(self, session: Session, parameters: Parameters) -> Members:
         login = self._books.account(parameters.whole("login")).login
@@ -315,6 +311,35 @@ class Commands:
         limit = MASK_LIMIT if "group" in parameters else BATCH_LIMIT
         answer: Members = {"answer": [self._deal_fields(deal) for deal in deals[:limit]]}
         return answer if len(deals) <= limit else {"retcode": "{} {}".format(*PARTIAL), **answer}
+
+    def _deal_update(self, session: Session, parameters: Parameters) -> Members:
+        """An administrator's edit: absent fields stay, and so does the account's balance."""
+        deal = self._books.deal(parameters.whole("deal"))
+        symbol = self._market.symbols.get(deal.symbol)
+        money_digits = GROUPS[self._books.accounts[deal.login].group].digits
+        changes: dict[str, int | str] = {
+            column: parameters.whole(name) for name, column in _WHOLE_COLUMNS.items() if name in parameters
+        }
+        for name in ("profit", "storage", "commission", "fee"):
+            if name in parameters:
+                changes[name] = parameters.scaled(name, money_digits)
+        if "price" in parameters:
+            changes["price"] = parameters.scaled("price", symbol.digits if symbol else money_digits)
+        for name, column in (("volume", "volume"), ("volumeclosed", "volume_closed")):
+            if f"{name}ext" in parameters:
+                changes[column] = parameters.whole(f"{name}ext")
+            elif name in parameters:
+                changes[column] = parameters.whole(name) * 10_000
+        if "timemsc" in parameters or "time" in parameters:
+            changes["time_msc"] = parameters.whole("timemsc", 0) or parameters.whole("time") * 1000
+        if parameters.has("comment"):
+            changes["comment"] = parameters.text("comment")[:COMMENT_LENGTH]
+        return {"answer": self._deal_fields(self._books.edit_deal(deal.ticket, **changes))}
+
+    def _deal_delete(self, session: Session, parameters: Parameters) -> Members:
+        for ticket in parameters.wholes("ticket"):
+            self._books.delete_deal(ticket)
+        return {}
 
     def _position_get_total(self, session: Session, parameters: Parameters) -> Members:
         login = self._books.account(parameters.whole("login")).login
@@ -360,6 +385,7 @@ class Commands:
         self._books.account(parameters.whole("login"))
         parameters.whole("digits")
         volume = parameters.whole("volumeext", 0) or parameters.whole("volume") * 10_000
+        fault = self._faults.take("dealer/send_request", parameters.logins, AT_THE_DEALER)
         identity = str(next(self._request_ids))
         request = DealerRequest(time.monotonic(), [_event(identity, 10002)])
         session.requests[identity] = request
@@ -373,19 +399,30 @@ class Commands:
             parameters,
             session.manager,
             volume,
+            fault,
         )
         if self._behaviour.documented_case:
             return {"answer": {"ID": identity}}
         return {"answer": {"id": identity}}
 
     def _execute(
-        self, identity: str, request: DealerRequest, parameters: Parameters, dealer: int, volume: int
+        self,
+        identity: str,
+        request: DealerRequest,
+        parameters: Parameters,
+        dealer: int,
+        volume: int,
+        fault: Fault | None,
     ) -> None:
         self._pending -= 1
         try:
-            execution = self._executed(parameters, dealer, volume)
+            if fault and fault.kind is FaultKind.DEALER_REFUSES:
+                raise Refusal(fault.code, code_text(fault.code))
+            executed = min(fault.volume, volume) if fault else volume
+            execution = self._executed(parameters, dealer, executed)
             digits = self._market.symbols[parameters.text("symbol")].digits
-            request.events.append(_event(identity, 10009, execution, digits))
+            code = FILLED if executed == volume else FILLED_PARTIALLY
+            request.events.append(_event(identity, code, execution, digits))
         except Refusal as refusal:
             request.events.append(_event(identity, refusal.code))
         finally:
@@ -470,90 +507,7 @@ class Commands:
         minutes = str(self._clock.offset_minutes())
         return {"answer": {"Daylight": "0", "DaylightState": "0", "TimeZone": minutes, "TimeServer": ""}}
 
-    # test commands
-
-    def _test_tick(self, session: Session, parameters: Parameters) -> Members:
-        name = parameters.text("symbol")
-        if name not in self._market.symbols:
-            raise Refusal(*NOT_FOUND)
-        symbol = self._market.symbols[name]
-        bid = self._points(parameters.number("bid"), symbol.digits)
-        ask = self._points(parameters.number("ask", Decimal(0)), symbol.digits) or bid + symbol.spread
-        if not 0 < bid <= ask:
-            raise Refusal(*BAD_PARAMETERS)
-        self._market.set_tick(name, bid, ask, age_msc=parameters.whole("age", 0) * 1000)
-        self.keep_quotes()
-        self._books.stop_out()
-        return {}
-
-    def _test_freeze(self, session: Session, parameters: Parameters) -> Members:
-        for name in self._symbols(parameters.text("symbol", default="*")):
-            self._market.quotes[name].frozen = parameters.whole("frozen", 1) != 0
-        self.keep_quotes()
-        return {}
-
-    def _test_fault(self, session: Session, parameters: Parameters) -> Members:
-        if "clear" in parameters:
-            self._faults.disarm()
-            return {}
-        try:
-            kind = FaultKind(parameters.text("kind"))
-        except ValueError as error:
-            raise Refusal(*BAD_PARAMETERS) from error
-        self._faults.arm(
-            Fault(
-                command=parameters.text("command"),
-                kind=kind,
-                calls=parameters.whole("calls", 1),
-                skip=parameters.whole("skip", 0),
-                seconds=float(parameters.number("seconds", Decimal(0))),
-                login=parameters.whole("login", 0),
-            )
-        )
-        return {}
-
-    def _test_balance(self, session: Session, parameters: Parameters) -> Members:
-        ticket = self._books.operate(
-            login=parameters.whole("login"),
-            action=parameters.whole("type", 2),
-            amount=parameters.number("balance"),
-            comment=parameters.text("comment", default=""),
-            check_margin=False,
-            dealer=parameters.whole("dealer", 0),
-        )
-        return self._small("ticket", ticket)
-
-    def _test_clock(self, session: Session, parameters: Parameters) -> Members:
-        self._clock.advance += timedelta(seconds=parameters.whole("advance"))
-        # Before anybody trades on the new day: no position opened on it is charged for the night.
-        self.change_day()
-        self._store.put_meta("advance_seconds", str(int(self._clock.advance.total_seconds())))
-        return {}
-
-    def _test_calls(self, session: Session, parameters: Parameters) -> Members:
-        counted = {name: str(count) for name, count in self.calls.items()}
-        if "reset" in parameters:
-            self.calls.clear()
-        return {"answer": counted}
-
     # how
-
-    def keep_quotes(self) -> None:
-        """Write the present prices; durable with the next commit."""
-        self._store.put_quotes(
-            (name, quote.bid, quote.ask, quote.time_msc, int(quote.frozen))
-            for name, quote in self._market.quotes.items()
-        )
-
-    def change_day(self) -> None:
-        """Charge one night's swap where the server's day is another than when this was last asked."""
-        today = self._clock.milliseconds() // _MILLISECONDS_PER_DAY
-        charged = self._store.meta("swap_day")
-        if charged == str(today):
-            return
-        if charged is not None:
-            self._books.charge_swaps()
-        self._store.put_meta("swap_day", str(today))
 
     def _selected(self, parameters: Parameters) -> list[Account]:
         """Accounts of a batch by its one selector, logins as asked for, unknown ones left out."""
@@ -576,17 +530,11 @@ class Commands:
 
     def _deal_fields(self, deal: Deal) -> wire.Fields:
         group = GROUPS[self._books.accounts[deal.login].group]
-        return wire.deal(deal, group, self._market.symbols.get(deal.symbol))
+        modified = deal.ticket in self._store.modified_deals
+        return wire.deal(deal, group, self._market.symbols.get(deal.symbol), modified=modified)
 
     def _position_fields(self, position: Position) -> wire.Fields:
         return wire.position(position, self._books, self._market.symbols[position.symbol])
-
-    @staticmethod
-    def _points(price: Decimal, digits: int) -> int:
-        points = price.scaleb(digits)
-        if points != points.to_integral_value():
-            raise Refusal(*BAD_PARAMETERS)
-        return int(points)
 
 
 def _selector(parameters: Parameters) -> str:

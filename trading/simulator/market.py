@@ -53,6 +53,12 @@ class Market:
             self._quote(name, bid, ask, time_msc)
             self.quotes[name].frozen = frozen
 
+    def carry_frozen(self, milliseconds: int) -> None:
+        """The server's clock moved: prices that stand still keep their age, as live ones would."""
+        for quote in self.quotes.values():
+            if quote.frozen:
+                quote.time_msc += milliseconds
+
     def step(self) -> list[str]:
         """Move every symbol that is not frozen by one step of its process; the names that moved."""
         now = self._clock.milliseconds()

@@ -13,7 +13,8 @@ from trading.simulator.books import BAD_PARAMETERS, Refusal
 
 
 class Parameters:
-    """Names without regard to letter case. Every reader raises `Refusal` 3 for what it cannot read."""
+    """Names without regard to letter case. Every reader raises `Refusal` 3, which names what it cannot
+    read."""
 
     def __init__(self, query: str, body: bytes) -> None:
         self._values: dict[str, str] = {
@@ -25,12 +26,16 @@ class Parameters:
     def __contains__(self, name: str) -> bool:
         return bool(self._values.get(name))
 
+    def has(self, name: str) -> bool:
+        """Whether it was given, be it blank."""
+        return name in self._values
+
     def text(self, *names: str, default: str | None = None) -> str:
         for name in names:
             if name in self._values:
                 return self._values[name]
         if default is None:
-            raise Refusal(*BAD_PARAMETERS)
+            raise bad_parameter(names[0], "is missing")
         return default
 
     def whole(self, name: str, default: int | None = None) -> int:
@@ -39,7 +44,7 @@ class Parameters:
         try:
             return int(self.text(name))
         except ValueError as error:
-            raise Refusal(*BAD_PARAMETERS) from error
+            raise bad_parameter(name, "is not a whole number") from error
 
     def number(self, name: str, default: Decimal | None = None) -> Decimal:
         if name not in self and default is not None:
@@ -47,16 +52,40 @@ class Parameters:
         try:
             number = Decimal(self.text(name))
         except InvalidOperation as error:
-            raise Refusal(*BAD_PARAMETERS) from error
+            raise bad_parameter(name, "is not a number") from error
         if not number.is_finite():
-            raise Refusal(*BAD_PARAMETERS)
+            raise bad_parameter(name, "is not a number")
         return number
+
+    def scaled(self, name: str, digits: int) -> int:
+        """A number in whole units of 10^-digits."""
+        scaled = self.number(name).scaleb(digits)
+        if scaled != scaled.to_integral_value():
+            raise bad_parameter(name, f"has more than {digits} decimals")
+        return int(scaled)
 
     def wholes(self, name: str) -> list[int]:
         try:
             return [int(item) for item in self.text(name).split(",") if item.strip()]
         except ValueError as error:
-            raise Refusal(*BAD_PARAMETERS) from error
+            raise bad_parameter(name, "is not a list of whole numbers") from error
+
+    def without(self, names: Iterable[str]) -> Parameters:
+        left_out = set(names)
+        rest = Parameters("", b"")
+        rest._values = {name: value for name, value in self._values.items() if name not in left_out}
+        return rest
+
+    @property
+    def logins(self) -> frozenset[int]:
+        """Logins that the call is about, as far as it names them."""
+        listed = self.text("login", default="").split(",")
+        return frozenset(int(login) for login in listed if login.strip().isdecimal())
+
+
+def bad_parameter(name: str, what: str) -> Refusal:
+    code, text = BAD_PARAMETERS
+    return Refusal(code, f"{text}: {name} {what}")
 
 
 def matching(mask: str, names: Iterable[str]) -> list[str]:

@@ -6,12 +6,14 @@ import asyncio
 import itertools
 import json
 import ssl
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trading.simulator.books import Books, Refusal
 from trading.simulator.commands import Behaviour, Commands, Members, SessionRefused
-from trading.simulator.faults import FaultKind, Faults
+from trading.simulator.control import Control
+from trading.simulator.faults import ON_THE_WAY, FaultKind, Faults
 from trading.simulator.market import Market
 from trading.simulator.parameters import Parameters
 from trading.simulator.session import Session
@@ -38,6 +40,7 @@ class Server:
         self,
         *,
         commands: Commands,
+        control: Control | None,
         books: Books,
         market: Market,
         store: Store,
@@ -45,7 +48,9 @@ class Server:
         behaviour: Behaviour,
         tick_interval: float,
     ) -> None:
+        """`control` None: the `test/*` commands are not served."""
         self._commands = commands
+        self._control = control
         self._books = books
         self._market = market
         self._store = store
@@ -62,14 +67,14 @@ class Server:
 
     async def tick(self) -> None:
         """Move prices for ever, close what falls under its stop-out level, charge swaps at the day change."""
-        self._commands.change_day()
+        self._books.change_day()
         for beat in itertools.count():
             await asyncio.sleep(self._tick_interval)
             if self._market.step():
                 self._books.stop_out()
-            self._commands.change_day()
+            self._books.change_day()
             if beat % _QUOTES_KEPT_EVERY == 0:
-                self._commands.keep_quotes()
+                self._books.keep_quotes()
             self._store.commit()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -98,21 +103,14 @@ class Server:
             return False
         try:
             parameters = Parameters(request.query, request.body)
-            login = parameters.whole("login", 0) if parameters.text("login", default="").isdigit() else 0
-            fault = self._faults.take(request.command, login)
-            if fault and fault.kind is FaultKind.DROP_BEFORE:
-                writer.transport.abort()
-                return False
-            if fault and fault.kind is FaultKind.FORBID:
-                raise SessionRefused
-            members = {"retcode": "0 Done", **self._commands.run(request.command, session, parameters)}
-            if fault and fault.kind is FaultKind.DROP_AFTER:
-                writer.transport.abort()
-                return False
-            if fault and fault.kind is FaultKind.EMPTY:
-                members["answer"] = []
-            if fault and fault.kind is FaultKind.LATE:
-                await asyncio.sleep(fault.seconds)
+            if self._control and request.command in self._control.table:
+                members = self._controlled(request.command, session, parameters)
+            else:
+                answer = await self._answer_under_faults(request.command, session, parameters)
+                if answer is None:
+                    writer.transport.abort()
+                    return False
+                members = answer
         except SessionRefused:
             await _send(writer, 403, "403 Forbidden")
             return False
@@ -120,6 +118,47 @@ class Server:
             members = {"retcode": str(refusal)}
         await _send(writer, 200, _encoded(members))
         return True
+
+    def _controlled(self, command: str, session: Session, parameters: Parameters) -> Members:
+        assert self._control is not None
+        if not session.authenticated:
+            raise SessionRefused
+        self._commands.calls[command] += 1
+        try:
+            return {"retcode": "0 Done", **self._control.table[command](parameters)}
+        finally:
+            self._store.commit()
+
+    async def _answer_under_faults(
+        self, command: str, session: Session, parameters: Parameters
+    ) -> Members | None:
+        """What is answered; None: nothing, the connection breaks."""
+        fault = self._faults.take(command, parameters.logins, ON_THE_WAY)
+        kind = fault.kind if fault else None
+        if kind is FaultKind.DROP_BEFORE:
+            return None
+        if kind is FaultKind.FORBID:
+            raise SessionRefused
+        if fault and kind is FaultKind.APPLY_LATE:
+            # the session goes with the connection: what was accepted on it is still carried out
+            self._faults.late += 1
+            asyncio.get_running_loop().call_later(
+                fault.seconds, self._apply_unheard, command, replace(session), parameters
+            )
+            return None
+        refuse = fault.code if fault and kind is FaultKind.REFUSE else 0
+        answered = self._commands.run(command, session, parameters, refuse=refuse)
+        if kind is FaultKind.DROP_AFTER:
+            return None
+        members = self._faults.distort(command, parameters.logins, {"retcode": "0 Done", **answered})
+        if fault and kind is FaultKind.LATE:
+            await asyncio.sleep(fault.seconds)
+        return members
+
+    def _apply_unheard(self, command: str, session: Session, parameters: Parameters) -> None:
+        self._faults.late -= 1
+        with suppress(Refusal, SessionRefused):
+            self._commands.run(command, session, parameters)
 
 
 def _encoded(members: Members) -> str:

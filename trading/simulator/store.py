@@ -30,7 +30,11 @@ CREATE TABLE IF NOT EXISTS position (
 CREATE TABLE IF NOT EXISTS quote (
     symbol TEXT PRIMARY KEY, bid INTEGER NOT NULL, ask INTEGER NOT NULL, time_msc INTEGER NOT NULL,
     frozen INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS hidden_deal (ticket INTEGER PRIMARY KEY, shown_msc INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS modified_deal (ticket INTEGER PRIMARY KEY);
 """
+
+_SHOWN = "ticket NOT IN (SELECT ticket FROM hidden_deal)"
 
 _CREDIT_ACTIONS = "(3, 20)"
 
@@ -107,6 +111,7 @@ class Store:
         for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL", "cache_size=-32000"):
             self._connection.execute(f"PRAGMA {pragma}")
         self._connection.executescript(_SCHEMA)
+        self.modified_deals = {row[0] for row in self._connection.execute("SELECT ticket FROM modified_deal")}
 
     def close(self) -> None:
         self.commit()
@@ -136,18 +141,20 @@ class Store:
         return None if row is None else row[0]
 
     def last_deal(self) -> int:
-        return self._whole("SELECT coalesce(max(ticket), 0) FROM deal")
+        """The highest ticket ever given, also where that deal was deleted."""
+        return max(self._whole("SELECT coalesce(max(ticket), 0) FROM deal"), int(self.meta("last_deal") or 0))
 
     def last_order(self) -> int:
         return self._whole("SELECT coalesce(max(max(order_id), max(position)), 0) FROM deal")
 
     def deal(self, ticket: int) -> Deal | None:
-        row = self._connection.execute("SELECT * FROM deal WHERE ticket = ?", (ticket,)).fetchone()
+        query = f"SELECT * FROM deal WHERE ticket = ? AND {_SHOWN}"  # noqa: S608 - nothing of a caller
+        row = self._connection.execute(query, (ticket,)).fetchone()
         return None if row is None else Deal(*row)
 
     def deal_count(self, login: int, first_msc: int, last_msc: int) -> int:
         return self._whole(
-            "SELECT count(*) FROM deal WHERE login = ? AND time_msc BETWEEN ? AND ?",
+            f"SELECT count(*) FROM deal WHERE login = ? AND time_msc BETWEEN ? AND ? AND {_SHOWN}",  # noqa: S608
             login,
             first_msc,
             last_msc,
@@ -158,17 +165,29 @@ class Store:
     ) -> list[Deal]:
         """Deals of one login by time, both ends inclusive."""
         rows = self._connection.execute(
-            "SELECT * FROM deal WHERE login = ? AND time_msc BETWEEN ? AND ? ORDER BY time_msc, ticket"
-            " LIMIT ? OFFSET ?",
+            f"SELECT * FROM deal WHERE login = ? AND time_msc BETWEEN ? AND ? AND {_SHOWN}"  # noqa: S608
+            " ORDER BY time_msc, ticket LIMIT ? OFFSET ?",
             (login, first_msc, last_msc, limit, offset),
         )
         return [Deal(*row) for row in rows]
 
+    def newest_deals(self, login: int, limit: int) -> list[tuple[Deal, bool]]:
+        """The last deals of a login by ticket, newest first, each with whether it is still hidden."""
+        rows = self._connection.execute(
+            "SELECT *, ticket IN (SELECT ticket FROM hidden_deal) FROM deal WHERE login = ?"
+            " ORDER BY ticket DESC LIMIT ?",
+            (login, limit),
+        )
+        return [(Deal(*row[:-1]), bool(row[-1])) for row in rows]
+
+    def hides_deals_due(self, now_msc: int) -> bool:
+        return bool(self._whole("SELECT count(*) FROM hidden_deal WHERE shown_msc <= ?", now_msc))
+
     def booked_money(self, login: int) -> tuple[int, int]:
-        """Balance and credit as the sum of the login's deals, minor units."""
+        """Balance and credit as the sum of the login's deals that the history shows, minor units."""
         total = "coalesce(sum(CASE WHEN action {} THEN profit + storage + commission + fee END), 0)"
         columns = f"{total.format(f'NOT IN {_CREDIT_ACTIONS}')}, {total.format(f'IN {_CREDIT_ACTIONS}')}"
-        query = f"SELECT {columns} FROM deal WHERE login = ?"  # noqa: S608 - nothing of a caller
+        query = f"SELECT {columns} FROM deal WHERE login = ? AND {_SHOWN}"  # noqa: S608 - nothing of a caller
         row = self._connection.execute(query, (login,)).fetchone()
         return row[0], row[1]
 
@@ -191,6 +210,30 @@ class Store:
         self._begin()
         marks = ", ".join("?" * len(Deal._fields))
         self._connection.executemany(f"INSERT INTO deal VALUES ({marks})", deals)  # noqa: S608
+
+    def replace_deal(self, deal: Deal) -> None:
+        self._put("deal", [deal])
+        self._put("modified_deal", [(deal.ticket,)])
+        self.modified_deals.add(deal.ticket)
+
+    def drop_deal(self, ticket: int) -> None:
+        self.put_meta("last_deal", str(self.last_deal()))
+        self._connection.execute("DELETE FROM deal WHERE ticket = ?", (ticket,))
+
+    def hide_deal(self, ticket: int, until_msc: int) -> None:
+        self._put("hidden_deal", [(ticket, until_msc)])
+
+    def show_deals(self, *, due_msc: int | None = None, login: int = 0) -> None:
+        """End the hiding of deals: of those that are due, or of all (of one login)."""
+        self._begin()
+        if due_msc is not None:
+            self._connection.execute("DELETE FROM hidden_deal WHERE shown_msc <= ?", (due_msc,))
+        elif login:
+            self._connection.execute(
+                "DELETE FROM hidden_deal WHERE ticket IN (SELECT ticket FROM deal WHERE login = ?)", (login,)
+            )
+        else:
+            self._connection.execute("DELETE FROM hidden_deal")
 
     def put_quotes(self, quotes: Iterable[tuple[str, int, int, int, int]]) -> None:
         self._put("quote", quotes)

@@ -71,7 +71,7 @@ def account_state(state: State) -> Fields:
     }
 
 
-def deal(row: Deal, group: Group, symbol: Symbol | None) -> Fields:
+def deal(row: Deal, group: Group, symbol: Symbol | None, *, modified: bool = False) -> Fields:
     digits = group.digits
     price_digits = symbol.digits if symbol else digits
     return {
@@ -102,7 +102,7 @@ def deal(row: Deal, group: Group, symbol: Symbol | None) -> Fields:
         "Comment": row.comment,
         "VolumeClosed": str(row.volume_closed // 10_000),
         "VolumeClosedExt": str(row.volume_closed),
-        "ModifyFlags": "0",
+        "ModifyFlags": str(int(modified)),
     }
 
 

@@ -67,13 +67,13 @@ def paid(
     account = investment.account
     money = {"currency": "USD", "currency_digits": 2, "server": account.server}
     made: Transfer = Transfer.objects.create(
-        purpose=Transfer.Purpose.FEE, subject=account.public_id, payee=agent.public_id,
-        amount=Decimal(amount), state=state, **money,
+        purpose=Transfer.Purpose.FEE, subject=account.public_id, pool=account.public_id,
+        payee=agent.public_id, amount=Decimal(amount), state=state, **money,
     )  # fmt: skip
     for position in (1, 2) if arriving else (1,):
         Leg.objects.create(
             transfer=made, position=position, login=9000, side=Side.PAMM, owner=account.public_id,
-            amount=Decimal(amount), **money,
+            pool=account.public_id, amount=Decimal(amount), **money,
         )  # fmt: skip
     return made
 

@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 
 from allocation.models import Investment
+from brokers.identifiers import new_public_id
 from fees.calc.schedule import Schedule
 from offers.models import Terms
 from offers.services import revise_terms
@@ -127,7 +128,10 @@ def test_terms_of_another_offer_and_own_capital_are_not_found(
     sent = hidden_fields(bob.get(address(world))) | {"understood": "on"}
     foreign = {"terms": str(world.charlie_pool.terms.public_id)}
     assert bob.post(address(world), sent | foreign).status_code == 404
-    Investment.objects.filter(pk=world.pool.investment.pk).update(is_own_capital=True, terms=None)
+    own = world.pool.investment
+    own.pk, own._state.adding, own.public_id = None, True, new_public_id()
+    own.is_own_capital, own.terms = True, None
+    own.save()
     assert bob.get(address(world)).status_code == 404
 
 

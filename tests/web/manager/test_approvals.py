@@ -1,7 +1,6 @@
 """Deposits confirmed in bulk after a second look, or rejected with a reason; never unseen."""
 
 from collections.abc import Callable
-from decimal import Decimal
 
 from django.core.cache import cache
 from django.db import connection
@@ -48,8 +47,7 @@ def test_waiting_requests_are_reviewed_and_confirmed_together(world: AliceBobCha
 
 def test_confirmation_of_another_amount_than_shown_is_refused(world: AliceBobCharlie, alice: Client) -> None:
     fine, changed = deposit_request(investor(world.pool)), deposit_request(investor(world.pool))
-    posted = _chosen(fine, changed)
-    Request.objects.filter(pk=changed.pk).update(amount=Decimal("9000.00"))
+    posted = _chosen(fine, changed) | {f"amount-{changed.public_id}": "9000.00"}
     assert "changed meanwhile" in text_of(alice.post(ADDRESS, posted | {"step": "review"}))
     page = text_of(alice.post(ADDRESS, posted, follow=True))
     assert "has changed since you opened it" in page

@@ -1,24 +1,35 @@
 """Charging fees: at interval ends, deposits, withdrawals and closes of one account at one rollover."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from allocation.models import Investment, UnitEntry
+from allocation.models import Interval, Investment, UnitEntry
 from allocation.services import UnitBook
 from fees.calc import crystallisation, performance
+from fees.calc.bulk import IntervalEndOfMany
 from fees.calc.crystallisation import Closed, FeeLine, FeeState, PartTaken
 from fees.calc.explanation import explanation
 from fees.calc.kinds import FeeKind
 from fees.calc.performance import Available, WithdrawalKind
+from fees.calc.schedule import Basis
 from fees.calc.shares import Shared, split
 from fees.calc.terms import FeeTerms
 from fees.errors import MoreThanAvailable, NothingIsAvailable, TooLittleWouldRemain
 from fees.models import Charge, ChargePart
 from fees.queries import FeeBasis, Moment, TermsRead, fee_basis, fee_state, moment_of
 from fees.recipients import Recipients
-from money.exact import ZERO, exact_sum
+from fees.services.bulk import (
+    BulkSums,
+    Ending,
+    crystallise_at_once,
+    interval_end_of,
+    yields_since_joining,
+)
+from money.exact import ZERO, decimal_of, exact_sum
+from money.rounding import UNIT_PLACES
+from offers.queries import schedule_of
 
 _ENTRY_KINDS = {
     FeeKind.MANAGEMENT: UnitEntry.Kind.MANAGEMENT_FEE,
@@ -31,18 +42,32 @@ _ENTRY_KINDS = {
 
 
 @dataclass
+class Crystallised:
+    """How many charges the ends of intervals made at one price point, and what they come to."""
+
+    charges: int = 0
+    amount: Decimal = ZERO
+
+    def add(self, charges: int, amount: Decimal) -> None:
+        self.charges += charges
+        self.amount = exact_sum((self.amount, amount))
+
+
+@dataclass
 class ChargeBook:
     """Fees charged at one price point with their parts, collected with their unit entries and written
     together.
 
     Every fee is taken as units at the snapshot's price, so none moves the price, and split at once among its
-    recipients.
+    recipients: `by_payee` is what each of them receives in all.
     """
 
     book: UnitBook
     recipients: Recipients
     charges: list[Charge] = field(default_factory=list)
     parts: list[ChargePart] = field(default_factory=list)
+    by_payee: dict[uuid.UUID, Decimal] = field(default_factory=dict)
+    crystallised: Crystallised = field(default_factory=Crystallised)
     _read: TermsRead = field(default_factory=TermsRead)
     _moment: Moment = field(init=False)
 
@@ -56,10 +81,27 @@ class ChargeBook:
     def crystallise(self, investments: Iterable[Investment]) -> None:
         """All fees that are due of each at the end of its trading interval."""
         for investment in investments:
+            first = len(self.charges)
             basis = self.basis(investment)
             ended = crystallisation.interval_end(basis.terms, basis.state, basis.situation)
             self._charge(investment, basis.terms, ended.lines, Charge.Occasion.INTERVAL_END, None)
             self._leave_with(investment, basis.terms, ended.state)
+            charged = self.charges[first:]
+            self.crystallised.add(len(charged), exact_sum(charge.amount for charge in charged))
+
+    def ending(self, interval: Interval, joined_yields: Mapping[int, Decimal], sums: BulkSums) -> Ending:
+        """One of the account's intervals, where it ends. Without a query."""
+        end = interval_end_of(self._moment, interval, self._read.of_version(interval.terms), joined_yields)
+        return Ending(self.book.account.pk, self.book.digits, IntervalEndOfMany(end), sums)
+
+    def add(self, sums: BulkSums) -> None:
+        """Count charges that were written in bulk."""
+        by_payee = sums.by_payee(self.recipients, self.book.digits)
+        charged = exact_sum(by_payee.values())
+        self.book.units_left(decimal_of(sums.units, UNIT_PLACES), charged)
+        self.crystallised.add(sums.charges, charged)
+        for payee, amount in by_payee.items():
+            self.by_payee[payee] = exact_sum((self.by_payee.get(payee, ZERO), amount))
 
     def take_entry_fee(self, investment: Investment, amount: Decimal, *, source: uuid.UUID) -> Decimal:
         """The entry fee of a deposit, in whole minor units; the mark rises by what it leaves."""
@@ -86,11 +128,6 @@ class ChargeBook:
         self._charge(investment, self._read.of(investment), closed.lines, Charge.Occasion.CLOSE, source)
         worth = exact_sum((closed.paid, closed.fees))
         return self.book.close(investment, closed.paid, worth=worth, units_before=units_before, source=source)
-
-    def write(self) -> None:
-        """Store charges and parts, in the caller's transaction, after the book they belong to."""
-        Charge.objects.bulk_create(self.charges)
-        ChargePart.objects.bulk_create(self.parts)
 
     def _charge(
         self,
@@ -137,7 +174,10 @@ class ChargeBook:
             self.book.digits,
         )
         investment.shared = investment.shared | {
-            charge.kind: {"charged": str(after.charged), "had": [str(amount) for amount in after.had]}
+            charge.kind: {
+                "charged": format(after.charged, "f"),
+                "had": [format(amount, "f") for amount in after.had],
+            }
         }
         party = ChargePart.Party
         rows = [
@@ -150,6 +190,9 @@ class ChargeBook:
             ),
             (party.MANAGER, 0, payees.manager, parts.manager),
         ]
+        for _, _, payee, amount in rows:
+            if amount:
+                self.by_payee[payee] = exact_sum((self.by_payee.get(payee, ZERO), amount))
         return [
             ChargePart(
                 charge=charge,
@@ -173,6 +216,45 @@ class ChargeBook:
             self.book.touch(investment)
         if terms.accrues:
             self.book.restart_accruals(investment)
+
+
+def crystallise_intervals_of_many(
+    ending: Sequence[tuple[ChargeBook, Sequence[Interval]]], *, excluding: Collection[int] = ()
+) -> None:
+    """What `ChargeBook.crystallise` does, for every investment of intervals that end, of many accounts and
+    however many, written at once.
+
+    All but those `excluding` (keys) names and those whose owners have accepted newer terms, which
+    `crystallise` has to take. A constant number of statements for each chunk of investments.
+    """
+    if not any(intervals for _, intervals in ending):
+        return
+    by_yield = [
+        interval
+        for _, intervals in ending
+        for interval in intervals
+        if schedule_of(interval.terms).basis is Basis.YIELD
+    ]
+    moments = {charges.book.account.pk: moment_of(charges.book.point) for charges, _ in ending}
+    yields = yields_since_joining(by_yield, moments)
+    sums = [BulkSums() for _ in ending]
+    crystallise_at_once(
+        [(charges.book, charges.recipients) for charges, _ in ending],
+        {
+            interval.pk: charges.ending(interval, yields.get(interval.pk, {}), of_account)
+            for (charges, intervals), of_account in zip(ending, sums, strict=True)
+            for interval in intervals
+        },
+        excluding,
+    )
+    for (charges, _), of_account in zip(ending, sums, strict=True):
+        charges.add(of_account)
+
+
+def write_charges(books: Sequence[ChargeBook]) -> None:
+    """Store charges and parts of many accounts, in the caller's transaction, after their books."""
+    Charge.objects.bulk_create([charge for book in books for charge in book.charges])
+    ChargePart.objects.bulk_create([part for book in books for part in book.parts])
 
 
 def _store_state(investment: Investment, state: FeeState) -> None:
