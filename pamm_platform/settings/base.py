@@ -50,6 +50,9 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "pamm_platform.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    # Before WhiteNoise, whose files are stored compressed in production and then pass as they are, but not in
+    # the demo. Pages carry random padding and a masked token, against guessing by their length.
+    "django.middleware.gzip.GZipMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "brokers.middleware.BrokerScopeMiddleware",
     "brokers.web.errors.RefusalMiddleware",

@@ -152,7 +152,7 @@ def test_investor_without_a_mouse_signs_in_and_invests(
     visitor.tab_to("Password")
     keyboard.type(PASSWORD)
     keyboard.press("Enter")
-    expect(visitor.page.get_by_label("Your account")).to_be_visible()
+    expect(visitor.page.locator(".avatar-button")).to_be_visible()
     visitor.tab_to("Steady")
     keyboard.press("Enter")
     expect(visitor.page).to_have_url(re.compile("/offers/"))
