@@ -146,6 +146,8 @@ FILE = "a file"
 MIDWAY = "in the middle of signing in or of confirming it, seen in the journeys"
 NO_PAGES = {
     "brokers:brand-stylesheet": FILE,
+    "brokers:brand-image": FILE,
+    "brokers:brand-icon": FILE,
     "brokers:choose-theme": POSTED,
     "offers:move": POSTED,
     "offers:add-link": POSTED,

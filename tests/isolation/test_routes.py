@@ -63,6 +63,7 @@ OBJECTS: dict[str, tuple[Any, ...]] = {
 }
 #: Routes whose parameters name no row: a content type, an app, whatever else is below `/admin/`.
 WITHOUT_ROWS = {
+    "brokers:brand-image": ("logo",),
     "admin:view_on_site": (1, 1),
     "admin:app_list": ("ledger",),
     "admin:admin/(?P<url>.*)$": ("nothing/like/this/",),
@@ -73,6 +74,8 @@ SECRETS = {"account_confirm_email", "account_reset_password_from_key"}
 #: What a visitor may see. Whatever else there is leads to the sign-in.
 PUBLIC = {
     "brokers:brand-stylesheet",
+    "brokers:brand-image",
+    "brokers:brand-icon",
     "brokers:choose-theme",
     "offers:leaderboard",
     "offers:offer",
