@@ -13,8 +13,8 @@ TEXT_CONTRAST = 4.5
 
 WHITE, BLACK, INK = "#ffffff", "#000000", "#101828"
 #: Surfaces of `assets/css/cabinet.css` that text in the brand's colour stands on.
-LIGHT_SURFACES = ("#ffffff", "#f5f7fa", "#f0f3f7")
-DARK_SURFACES = ("#131926", "#0b0f17", "#1a2232", "#0f141f")
+LIGHT_SURFACES = ("#ffffff", "#f5f7fa", "#f0f3f7", "#e3f5ec", "#fdeaea", "#fff4dd")
+DARK_SURFACES = ("#131926", "#0b0f17", "#1a2232", "#0f141f", "#10291f", "#311a1f", "#2c2413")
 #: How much of the brand tints a surface at most, under text in its ink.
 TINT = 0.15
 _STEPS = 100

@@ -130,6 +130,9 @@ CONTENT_SECURITY_POLICY: dict[str, Any] = {
     },
 }
 
+# The page of every component, `/design/`: for who builds or judges pages, not for a broker's clients.
+SHOWS_DESIGN_PAGE = False
+
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "assets"]
 

@@ -81,5 +81,5 @@ def test_surfaces_are_those_of_the_style_sheet() -> None:
     assert light is not None
     assert dark is not None
     for rules, surfaces in ((light[1], LIGHT_SURFACES), (dark[1], DARK_SURFACES)):
-        named = re.findall(r"--(?:page|surface[a-z-]*): (#[0-9a-f]{6});", rules)
+        named = re.findall(r"--(?:page|surface[a-z-]*|[a-z]+-soft): (#[0-9a-f]{6});", rules)
         assert set(named) == set(surfaces)

@@ -71,6 +71,8 @@ PAGES = (
     Page("account_confirm_email", VISITOR, lambda people: ("nobodys",)),
     Page("account_inactive", VISITOR),
     Page("offers:offer", VISITOR, lambda people: (people.investment.public_id,), status=404),
+    Page("brokers:design", VISITOR),
+    Page("brokers:design-sheet", VISITOR),
     # Investors.
     Page("offers:leaderboard", INVESTOR),
     Page("offers:offer", NEWCOMER, _offer),

@@ -76,6 +76,8 @@ PUBLIC = {
     "brokers:brand-stylesheet",
     "brokers:brand-image",
     "brokers:brand-icon",
+    "brokers:design",
+    "brokers:design-sheet",
     "brokers:choose-theme",
     "offers:leaderboard",
     "offers:offer",

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -14,8 +15,11 @@ from PIL import Image
 from accounts.models import Role
 from brokers.brand import email_look, is_widget_host, logo_of
 from brokers.models import BrandImage, Broker
+from brokers.palette import TEXT_CONTRAST, contrast
 from brokers.scope import broker_scope
 from brokers.services import remove_brand_image, set_brand_image
+from brokers.web.design import TOKENS
+from tests.databases import REPOSITORY
 from tests.worlds import broker_called, person, signed_in
 
 
@@ -142,6 +146,25 @@ def test_email_look_can_be_read_and_names_addresses_in_full(alpha: Broker) -> No
 )
 def test_widget_host_is_one_site_and_nothing_else(origin: str, is_one: bool) -> None:
     assert is_widget_host(origin) is is_one
+
+
+def test_design_page_shows_each_ink_with_its_contrast_and_only_where_it_is_wanted(
+    visitor: Client, settings: Any
+) -> None:
+    page = visitor.get("/design/")
+    for ink in page.context["inks"]:
+        assert contrast(ink.colour, ink.surface) >= TEXT_CONTRAST, ink
+    assert visitor.post("/design/sheet/")["Location"] == "/design/"
+    settings.SHOWS_DESIGN_PAGE = False
+    assert visitor.get("/design/").status_code == visitor.get("/design/sheet/").status_code == 404
+
+
+def test_inks_of_the_design_page_are_those_of_the_style_sheet() -> None:
+    sheet = (REPOSITORY / "assets" / "css" / "cabinet.css").read_text()
+    for selector, theme in ((":root", "light"), ('[data-bs-theme="dark"]', "dark")):
+        rules = sheet.partition(f"\n{selector} {{")[2].partition("}")[0]
+        for name, colour in TOKENS[theme].items():
+            assert f"--{name}: {colour};" in rules, (theme, name)
 
 
 class TestBackOffice:
