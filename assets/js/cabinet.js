@@ -100,6 +100,16 @@
     window.setTimeout(() => toast.remove(), 8600);
   });
 
+  // What is there to be copied.
+  document.querySelectorAll("[data-copies]").forEach((button) => {
+    if (!navigator.clipboard) return;
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(document.getElementById(button.dataset.copies).value);
+      button.querySelector("span").textContent = button.dataset.copied;
+    });
+  });
+
   // Selects that filter submit at once.
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();

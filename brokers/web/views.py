@@ -39,6 +39,7 @@ def brand_stylesheet(request: HttpRequest) -> HttpResponse:
         f"--brand-text:{shades.on_fill};--brand-hover:{shades.hover};--brand-solid:{shades.solid};"
         f"--brand-ink:{shades.ink_on_light}}}"
         f'[data-bs-theme="dark"]{{--brand-ink:{shades.ink_on_dark}}}'
+        f'@media(prefers-color-scheme:dark){{[data-bs-theme="auto"]{{--brand-ink:{shades.ink_on_dark}}}}}'
     )
     return HttpResponse(css, content_type="text/css; charset=utf-8")
 

@@ -58,6 +58,7 @@ MIDDLEWARE = [
     "brokers.web.errors.RefusalMiddleware",
     "csp.middleware.CSPMiddleware",
     "brokers.web.middleware.StorableTextMiddleware",
+    "brokers.web.middleware.WidgetMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -71,6 +71,9 @@ PAGES = (
     Page("account_confirm_email", VISITOR, lambda people: ("nobodys",)),
     Page("account_inactive", VISITOR),
     Page("offers:offer", VISITOR, lambda people: (people.investment.public_id,), status=404),
+    Page("widgets:leaderboard", VISITOR),
+    Page("widgets:leaderboard", VISITOR, query="?theme=dark&count=3"),
+    Page("widgets:offer", VISITOR, _offer),
     Page("brokers:design", VISITOR),
     Page("brokers:design-sheet", VISITOR),
     # Investors.
@@ -137,6 +140,8 @@ PAGES = (
     ),
     Page("investing:reject", MANAGER, lambda people: (people.pending.public_id,)),
     Page("fees:income", MANAGER),
+    Page("widgets:manage", MANAGER),
+    Page("widgets:manage", MANAGER, query="?show=leaderboard&theme=dark"),
     # Agents.
     Page("fees:agent", AGENT),
     Page("fees:agent-clients", AGENT),

@@ -31,6 +31,7 @@ ALPHA, BETA = "alpha.localhost", "beta.localhost"
 #: Which rows a route's path names, in its order. Admin's are found by their model.
 OBJECTS: dict[str, tuple[Any, ...]] = {
     "offers:offer": (Offer,),
+    "widgets:offer": (Offer,),
     "offers:simulator": (Offer,),
     "offers:join": (Offer,),
     "offers:by-link": (JoinLink,),
@@ -80,6 +81,8 @@ PUBLIC = {
     "brokers:design-sheet",
     "brokers:choose-theme",
     "offers:leaderboard",
+    "widgets:leaderboard",
+    "widgets:offer",
     "offers:offer",
     "offers:simulator",
     "offers:by-link",
