@@ -18,7 +18,7 @@ from offers.queries import offers_open_to
 from track_record.web.widgets import ROWS, THEMES
 
 LEADERBOARD = "leaderboard"
-HEIGHTS = {LEADERBOARD: 120 + 58 * ROWS, "offer": 330}
+HEIGHTS = {LEADERBOARD: 200 + 58 * ROWS, "offer": 360}
 
 
 class WidgetForm(forms.Form):
