@@ -44,8 +44,9 @@ class AccountStatistics(TenantModel):
     """The track record of one PAMM account up to one rollover. A cache: it can be dropped and computed again.
 
     `daily` holds the last price of each day as `[moment, equity, units]`, oldest first, the exact ratio in
-    decimal strings; the latest is the present one. `sequence`, `peak_*`, `drawdown_*` and `daily` let the next
-    refresh read new prices only. `rank_*` are what the leaderboard is ordered by (`track_record.calc.ranks`).
+    decimal strings; the latest is the present one. `sequence`, `peak_*`, `drawdown_*` and `daily` let the
+    next refresh read new prices only. `rank_*` are what the leaderboard is ordered by
+    (`track_record.calc.ranks`).
     """
 
     account = TenantOneToOneField("accounts.PammAccount", related_name="statistics")

@@ -39,6 +39,8 @@ from track_record.models import AccountStatistics
 
 PAGE_SIZE = 24
 CHART_POINTS = 400
+#: What no list of accounts reads.
+LONG_COLUMNS = ("daily", "months", "distribution")
 #: A minimum is ranked by its 8 places, as an amount is kept.
 _AMOUNT_PLACES = 8
 
@@ -103,8 +105,8 @@ def leaderboard(
 ) -> LeaderboardPage:
     """Offers open to `user`, the best first by `sort`; the same number of queries whatever their number.
 
-    Accounts without a price come last. Pages go on from the last row seen, so rows that move meanwhile are not
-    shown twice. A cursor that is none begins at the first page.
+    Accounts without a price come last. Pages go on from the last row seen, so rows that move meanwhile are
+    not shown twice. A cursor that is none begins at the first page.
     """
     position = _position(cursor)
     found: list[Any] = []
@@ -118,7 +120,7 @@ def leaderboard(
     )
 
 
-def _after(offers: QuerySet[Offer], position: tuple[int, int] | None) -> QuerySet[Offer]:
+def _after(offers: Any, position: tuple[int, int] | None) -> QuerySet[Offer]:
     """Those that come after a position, in order, with all that a row shows."""
     if position is not None:
         rank, last_pk = position
@@ -127,7 +129,7 @@ def _after(offers: QuerySet[Offer], position: tuple[int, int] | None) -> QuerySe
     return (
         with_current_terms(offers.order_by("-rank", "-pk"))
         .select_related("account__manager", "account__statistics")
-        .defer("account__statistics__daily", "account__statistics__months")
+        .defer(*(f"account__statistics__{name}" for name in LONG_COLUMNS))
     )
 
 
@@ -347,8 +349,3 @@ def _with_drawdown(rows: Sequence[tuple[datetime, Decimal]], highest: Decimal) -
         below = drawdown(Price(price, Decimal(1)), Price(highest, Decimal(1)))
         points.append(SeriesPoint(at, price, below))
     return points
-
-
-def age_in_days(statistics: AccountStatistics) -> int:
-    """Whole days since the first price of the present series."""
-    return max((timezone.now() - statistics.first_priced_at).days, 0)

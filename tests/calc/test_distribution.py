@@ -66,6 +66,7 @@ def test_at_most_one_day_in_twenty_lies_beyond_the_bars(returns: list[Decimal]) 
     open_bars = [bar for bar in told.bars if bar.low is None or bar.high is None]
     if not open_bars:
         return
-    bound = BARS_A_SIDE * min(abs(bar.low or bar.high or 0) for bar in open_bars) / (BARS_A_SIDE - 1)
-    if bound < BARS_A_SIDE:
-        assert sum(abs(rate) >= bound for rate in returns) * 20 <= changed
+    nearest = min(abs(bar.low or bar.high or Decimal(0)) for bar in open_bars)
+    reach = nearest * BARS_A_SIDE / (BARS_A_SIDE - 1)
+    if reach < BARS_A_SIDE:
+        assert sum(abs(rate) >= reach for rate in returns) * 20 <= changed

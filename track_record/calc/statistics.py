@@ -1,15 +1,15 @@
 """The figures of an account's track record, from its prices at the rollovers.
 
 Everything is a decimal: returns and drawdown are exact ratios of prices rounded once, half to even, to 9
-places; they are fractions (0.10 is 10 %) and before fees. Sums, means and variances of returns are exact, too;
-only a square root, a power and a division take digits off, after 50 of them, so that every machine tells the
-same nine places. Nothing is ever charged by these figures.
+places; they are fractions (0.10 is 10 %) and before fees. Sums, means and variances of returns are exact,
+too; only a square root, a power and a division take digits off, after 50 of them, so that every machine
+tells the same nine places. Nothing is ever charged by these figures.
 
 Sources differ on the definitions; these follow empyrical-reloaded: deviations with n − 1, downside over all
-observations, both annualised by the square root of the periods in a year, an annual return compounded over the
-number of observations, and a curve that starts before the first return, so that a first loss is a drawdown. A
-ratio whose divisor is 0, or that has too few observations, is None. Prices are those of one series of units;
-from a price of 0 (under water) there is no return, so such a step or month is left out.
+observations, both annualised by the square root of the periods in a year, an annual return compounded over
+the number of observations, and a curve that starts before the first return, so that a first loss is a
+drawdown. A ratio whose divisor is 0, or that has too few observations, is None. Prices are those of one
+series of units; from a price of 0 (under water) there is no return, so such a step or month is left out.
 """
 
 from collections.abc import Sequence
