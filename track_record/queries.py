@@ -32,9 +32,10 @@ from offers.queries import (
     resolve_join_link,
     with_current_terms,
 )
-from track_record.calc.drawdown import drawdown
+from track_record.calc.drawdown import Drawdown, drawdown
 from track_record.calc.ranks import NOT_PRICED, NOT_TOLD, rank_of, rank_of_age
 from track_record.calc.record import months_before
+from track_record.calc.statistics import PricePoint
 from track_record.models import AccountStatistics
 
 PAGE_SIZE = 24
@@ -187,6 +188,34 @@ def price_series(
     )
     thinned = rows.filter(sequence__in=last_of_stretches).order_by("sequence")
     return _with_drawdown(list(thinned.values_list("priced_at", "price")), highest)
+
+
+def start_price(account: PammAccount, since: datetime | None) -> Decimal | None:
+    """The price that the return of a range counts from: the one that the kept statistics take, so that chart
+    and figures agree. None before the account's first price.
+    """
+    statistics = statistics_of(account)
+    if statistics is None or statistics.series != account.series:
+        return None
+    daily = daily_points(statistics)
+    before = [point for point in daily if since is not None and point.at <= since]
+    return (before[-1] if before else daily[0]).price.rounded()
+
+
+def daily_points(statistics: AccountStatistics) -> list[PricePoint]:
+    """The kept daily prices, oldest first."""
+    return [
+        PricePoint(datetime.fromisoformat(at), Price(Decimal(equity), Decimal(units)))
+        for at, equity, units in statistics.daily
+    ]
+
+
+def deepest_drawdown(statistics: AccountStatistics) -> Drawdown | None:
+    """The deepest fall with its dates; None before the first."""
+    began_at, lowest_at = statistics.drawdown_began_at, statistics.drawdown_lowest_at
+    if statistics.maximum_drawdown is None or began_at is None or lowest_at is None:
+        return None
+    return Drawdown(statistics.maximum_drawdown, began_at, lowest_at, statistics.drawdown_recovered_at)
 
 
 class ChartRange(StrEnum):

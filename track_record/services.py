@@ -14,11 +14,12 @@ from allocation.calc.units import value as value_of_units
 from allocation.models import Investment
 from allocation.models import PricePoint as PriceRow
 from brokers.queries import broker_in_scope
-from track_record.calc.drawdown import Drawdown, Peak
+from track_record.calc.drawdown import Peak
 from track_record.calc.ranks import rank_of, rank_of_age
 from track_record.calc.record import Record, extended, summary
 from track_record.calc.statistics import PricePoint
 from track_record.models import AccountStatistics
+from track_record.queries import daily_points, deepest_drawdown
 
 POINTS_AT_ONCE = 2000
 
@@ -115,23 +116,6 @@ def _record_of(row: AccountStatistics) -> Record:
         peak=Peak(row.peak_at, Price(row.peak_equity, row.peak_units)),
         deepest=deepest_drawdown(row),
     )
-
-
-def deepest_drawdown(row: AccountStatistics) -> Drawdown | None:
-    """The deepest fall with its dates; None before the first."""
-    if row.maximum_drawdown is None or row.drawdown_began_at is None or row.drawdown_lowest_at is None:
-        return None
-    return Drawdown(
-        row.maximum_drawdown, row.drawdown_began_at, row.drawdown_lowest_at, row.drawdown_recovered_at
-    )
-
-
-def daily_points(row: AccountStatistics) -> Sequence[PricePoint]:
-    """The kept daily prices, oldest first."""
-    return [
-        PricePoint(datetime.fromisoformat(at), Price(Decimal(equity), Decimal(units)))
-        for at, equity, units in row.daily
-    ]
 
 
 def _write(row: AccountStatistics, record: Record, zone: tzinfo, sequence: int) -> None:

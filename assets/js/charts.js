@@ -94,10 +94,11 @@
       url.searchParams.set("range", range);
       const answer = await fetch(url, { headers: { Accept: "application/json" } }).catch(() => null);
       if (!answer || !answer.ok) return;
-      const { points } = await answer.json();
+      const { points, start_price: start } = await answer.json();
       if (!points.length) return;
       if (!this.chart) this.draw();
       this.points = points;
+      this.start = Number(start || points[0].price);
       this.price.setData(points.map((point) => ({ time: seconds(point), value: Number(point.price) })));
       if (this.drawdown) {
         this.drawdown.setData(points.map((point) => ({ time: seconds(point), value: Number(point.drawdown) * 100 })));
@@ -109,13 +110,12 @@
     // What the chart shows where the pointer is, else at its end.
     tell(time) {
       if (!this.readout || !this.points.length) return;
-      const first = Number(this.points[0].price);
       const point = this.points.find((one) => seconds(one) === time) || this.points[this.points.length - 1];
       const [price, drawdown, range] = this.readout.dataset.labels.split("|");
       const written = [
         ["", new Date(point.at).toLocaleDateString(locale, { dateStyle: "medium" })],
         [price, Number(point.price).toFixed(4)],
-        [range, first ? percent(Number(point.price) / first - 1) : "\u2013"],
+        [range, this.start ? percent(Number(point.price) / this.start - 1) : "\u2013"],
         [drawdown, percent(Number(point.drawdown))],
       ];
       this.readout.replaceChildren(...written.map(([label, figure]) => {

@@ -20,9 +20,9 @@ from offers.web.price_picture import LETTERS, ComparedPicture, compared_picture
 from offers.words import terms_by_subject
 from track_record import words
 from track_record.calc.record import months_before
+from track_record.calc.statistics import PricePoint
 from track_record.models import AccountStatistics
-from track_record.queries import LeaderboardRow, offers_to_compare
-from track_record.services import daily_points
+from track_record.queries import LeaderboardRow, daily_points, offers_to_compare
 from track_record.words import Definition, Told
 
 MOST_OFFERS = 4
@@ -156,8 +156,18 @@ def _subjects(rows: Sequence[LeaderboardRow]) -> list[ComparedSubject]:
 
 
 def _picture(rows: Sequence[LeaderboardRow]) -> ComparedPicture | None:
-    records = [daily_points(row.statistics) for row in rows if row.statistics]
-    if not records or len(records) < len(rows):
+    """One line per account: two offers of one account share theirs."""
+    records: dict[int, Sequence[PricePoint]] = {}
+    letters: dict[int, str] = {}
+    names: dict[int, str] = {}
+    for letter, row in zip(LETTERS, rows, strict=False):
+        if row.statistics is None:
+            return None
+        letters[row.account.pk] = letters.get(row.account.pk, "") + letter
+        names[row.account.pk] = row.account.name
+        records[row.account.pk] = daily_points(row.statistics)
+    if not records:
         return None
-    latest = max(record[-1].at for record in records)
-    return compared_picture(records, months_before(latest, 12))
+    latest = max(record[-1].at for record in records.values())
+    named = {(letters[account], names[account]): record for account, record in records.items()}
+    return compared_picture(named, months_before(latest, 12))

@@ -21,8 +21,7 @@ from offers.web.price_picture import price_picture
 from offers.words import terms_in_words
 from track_record import words
 from track_record.models import AccountStatistics
-from track_record.queries import ChartRange, statistics_of
-from track_record.services import daily_points, deepest_drawdown
+from track_record.queries import ChartRange, daily_points, deepest_drawdown, statistics_of
 
 EXAMPLE_CAPITAL = Decimal(1000)
 

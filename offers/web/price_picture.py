@@ -4,7 +4,7 @@ chart, and what several accounts made of their money side by side.
 Only pictures: coordinates are floats, made of the kept daily prices.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -16,11 +16,12 @@ from pamm_platform.templatetags.figures import signed_percent
 from track_record.calc.statistics import PricePoint
 
 WIDTH, HEIGHT, LOWER_HEIGHT = 640, 260, 70
-LEFT, RIGHT, TOP, BOTTOM = 8, 62, 10, 24
+LEFT, RIGHT, TOP, BOTTOM = 8, 74, 10, 24
 MOST_POINTS = 240
 MOST_DATES = 4
 LEAST_SPREAD = Decimal("0.0005")
 LETTERS = "ABCD"
+LETTER_HEIGHT = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +77,17 @@ def price_picture(daily: Sequence[PricePoint], since: datetime | None) -> PriceP
 
 @dataclass(frozen=True, slots=True)
 class ComparedLine:
-    """One account in a picture of several; `letter` tells it from the others without colour."""
+    """One account in a picture of several; `letters` tell it from the others without colour."""
 
-    letter: str
+    letters: str
+    name: str
     points: str
-    end_y: float
+    letters_y: float
+
+    @property
+    def tone(self) -> str:
+        """What its colour and its dashes go by."""
+        return self.letters[0].lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +107,14 @@ class ComparedPicture:
 
 
 def compared_picture(
-    records: Sequence[Sequence[PricePoint]], earliest: datetime | None
+    records: Mapping[tuple[str, str], Sequence[PricePoint]], earliest: datetime
 ) -> ComparedPicture | None:
-    """What each account gained since the first day on which all had a price, or since `earliest` if that is
-    later. None where they have no two days in common.
+    """What each account (by its letters and its name) gained since the first day on which all had a price, or
+    since `earliest` if that is later. None where they have no two days in common.
     """
-    since = max([record[0].at for record in records] + ([earliest] if earliest else []))
-    until = max(record[-1].at for record in records)
-    curves = [_gained(record, since) for record in records]
+    since = max(earliest, *(record[0].at for record in records.values()))
+    until = max(record[-1].at for record in records.values())
+    curves = [_gained(record, since) for record in records.values()]
     if any(len(curve) < 2 for curve in curves):
         return None
     x = _along(since, until)
@@ -115,11 +122,11 @@ def compared_picture(
     return ComparedPicture(
         lines=[
             ComparedLine(
-                letter=letter,
-                points=" ".join(f"{x(at):.1f},{y(rate):.1f}" for at, rate in curve),
-                end_y=y(curve[-1][1]),
+                letters, name, " ".join(f"{x(at):.1f},{y(rate):.1f}" for at, rate in curve), letters_y
             )
-            for letter, curve in zip(LETTERS, curves, strict=False)
+            for (letters, name), curve, letters_y in zip(
+                records, curves, _apart([y(curve[-1][1]) for curve in curves]), strict=True
+            )
         ],
         x_ticks=_dates(since, until, x),
         y_ticks=y_ticks,
@@ -144,6 +151,15 @@ def _gained(record: Sequence[PricePoint], since: datetime) -> list[tuple[datetim
     return [(since, Decimal(0))] + [
         (point.at, point.price.rounded(9) / start.rounded(9) - base) for point in later
     ]
+
+
+def _apart(heights: Sequence[float]) -> list[float]:
+    """The heights, moved down where letters would lie upon each other."""
+    placed: dict[int, float] = {}
+    lowest = -LETTER_HEIGHT
+    for number in sorted(range(len(heights)), key=lambda number: heights[number]):
+        lowest = placed[number] = max(heights[number], lowest + LETTER_HEIGHT)
+    return [placed[number] for number in range(len(heights))]
 
 
 def _along(first: datetime, last: datetime) -> Callable[[datetime], float]:

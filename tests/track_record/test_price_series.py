@@ -65,7 +65,7 @@ def test_series_is_decimal_strings_and_nothing_but_prices(world: AliceBobCharlie
     price_points(account, ["1.25"], start=JOINED + HOUR, every=HOUR)
     document = json.loads(_ask(account, "?range=all").content)
     assert document["points"][-1]["price"] == "1.250000000000"
-    assert set(document) == {"account", "currency", "range", "as_of", "points"}
+    assert set(document) == {"account", "currency", "range", "as_of", "start_price", "points"}
     assert set(document["points"][0]) == {"at", "price", "drawdown"}
 
 

@@ -127,7 +127,7 @@ def test_offer_page_names_every_fee_and_its_examples_charge_them(
     ):
         assert words in page, words
     assert "Fee without profit" not in page
-    assert "and more" in text_of(visitor.get("/"))
+    assert "5 more fees" in text_of(visitor.get("/"))
     until_interval_end = replace(every, lock_in_days=0, early_exit_until=Terms.EarlyExitUntil.INTERVAL)
     revise_terms(offer=world.pool.offer, terms=until_interval_end, by=world.alice)
     page = text_of(visitor.get(f"/offers/{world.pool.offer.public_id}/"))
