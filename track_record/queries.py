@@ -179,15 +179,20 @@ def price_series(
     seconds = max((account.last_priced_at - begins) / timedelta(seconds=1), 1.0)
     stretch = math.ceil(seconds / max_points)
     highest = rows.filter(priced_at__lt=begins).aggregate(highest=Max("price"))["highest"] or Decimal(0)
-    last_of_stretches = (
+    stretches = (
         rows.filter(priced_at__gte=begins)
         .annotate(stretch=Cast(Floor(Extract("priced_at", "epoch")), BigIntegerField()) / Value(stretch))
         .values("stretch")
-        .annotate(last=Max("sequence"))
-        .values("last")
+        .annotate(last=Max("sequence"), highest=Max("price"))
     )
-    thinned = rows.filter(sequence__in=last_of_stretches).order_by("sequence")
-    return _with_drawdown(list(thinned.values_list("priced_at", "price")), highest)
+    highest_until = {found["last"]: found["highest"] for found in stretches}
+    shown = rows.filter(sequence__in=list(highest_until)).order_by("sequence")
+    points = []
+    for sequence, at, price in shown.values_list("sequence", "priced_at", "price"):
+        # The highest of a stretch need not be its last, which alone is shown.
+        highest = max(highest, highest_until[sequence])
+        points.append(SeriesPoint(at, price, _below(price, highest)))
+    return points
 
 
 def start_price(account: PammAccount, since: datetime | None) -> Decimal | None:
@@ -371,10 +376,5 @@ def _position(cursor: str | None) -> tuple[int, int] | None:
     return position if abs(position[0]) <= -NOT_PRICED and 0 <= position[1] < 2**63 else None
 
 
-def _with_drawdown(rows: Sequence[tuple[datetime, Decimal]], highest: Decimal) -> list[SeriesPoint]:
-    points = []
-    for at, price in rows:
-        highest = max(highest, price)
-        below = drawdown(Price(price, Decimal(1)), Price(highest, Decimal(1)))
-        points.append(SeriesPoint(at, price, below))
-    return points
+def _below(price: Decimal, highest: Decimal) -> Decimal:
+    return drawdown(Price(price, Decimal(1)), Price(highest, Decimal(1)))

@@ -147,9 +147,11 @@ def test_chart_is_drawn_and_follows_its_range(browser: Browser, site: str, world
     window.open(f"/offers/{world.pool.offer.public_id}/")
     assert window.page.locator("#price-chart canvas").count() > 0
     with window.page.expect_response(lambda answer: "range=1w" in answer.url) as answered:
-        window.page.get_by_role("button", name="1W").click()
+        window.page.get_by_role("link", name="1W").click()
     assert answered.value.status == 200
-    assert window.page.get_by_role("button", name="1W").get_attribute("aria-pressed") == "true"
+    assert window.page.get_by_role("link", name="1W").get_attribute("aria-current") == "true"
+    assert window.page.locator("#price-chart [data-stand-in]").count() == 0
+    assert "In this range" in window.page.locator(".readout").inner_text()
     assert window.complaints == []
     context.close()
 
