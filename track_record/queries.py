@@ -326,7 +326,7 @@ def _ranked(offers: QuerySet[Offer], sort: Sort) -> list[QuerySet[Offer]]:
         return [offers.annotate(rank=Greatest(lowest_first, Value(NOT_TOLD)))]
     return [
         offers.filter(account__statistics__isnull=False).annotate(
-            rank=F(f"account__statistics__{_RANKS[sort]}")
+            rank=F(f"account__statistics__{RANKS_OF_SORTS[sort]}")
         ),
         offers.filter(account__statistics__isnull=True).annotate(
             rank=Value(NOT_PRICED, output_field=BigIntegerField())
@@ -334,7 +334,7 @@ def _ranked(offers: QuerySet[Offer], sort: Sort) -> list[QuerySet[Offer]]:
     ]
 
 
-_RANKS = {
+RANKS_OF_SORTS = {
     Sort.RETURN: "rank_return",
     Sort.RETURN_3M: "rank_return_3m",
     Sort.RETURN_1M: "rank_return_1m",
