@@ -54,7 +54,7 @@ def price_picture(daily: Sequence[PricePoint], since: datetime | None) -> PriceP
     kept = [
         (point, fall) for point, fall in zip(daily, below, strict=True) if since is None or point.at >= since
     ]
-    if len(kept) < 2:
+    if len(kept) < 2 or kept[0][0].at == kept[-1][0].at:
         return None
     kept = evenly(kept, MOST_POINTS)
     points = [point for point, _fall in kept]
