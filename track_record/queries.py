@@ -200,7 +200,7 @@ def start_price(account: PammAccount, since: datetime | None) -> Decimal | None:
     and figures agree. None before the account's first price.
     """
     statistics = statistics_of(account)
-    if statistics is None or statistics.series != account.series:
+    if statistics is None or statistics.series != account.series or not statistics.daily:
         return None
     daily = daily_points(statistics)
     before = [point for point in daily if since is not None and point.at <= since]

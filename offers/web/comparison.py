@@ -161,7 +161,7 @@ def _picture(rows: Sequence[LeaderboardRow]) -> ComparedPicture | None:
     letters: dict[int, str] = {}
     names: dict[int, str] = {}
     for letter, row in zip(LETTERS, rows, strict=False):
-        if row.statistics is None:
+        if row.statistics is None or not row.statistics.daily:
             return None
         letters[row.account.pk] = letters.get(row.account.pk, "") + letter
         names[row.account.pk] = row.account.name

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from fractions import Fraction
 
 from django.utils.formats import number_format
 
@@ -47,7 +48,7 @@ def price_picture(daily: Sequence[PricePoint], since: datetime | None) -> PriceP
     """Daily prices from `since` on, with how far each lies below the highest before it; None for fewer than
     two.
     """
-    peak, below = daily[0].price.ratio, []
+    peak, below = Fraction(0), []
     for point in daily:
         peak = max(peak, point.price.ratio)
         below.append(float(point.price.ratio / peak - 1) if peak else 0.0)
