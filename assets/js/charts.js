@@ -3,6 +3,7 @@
 (() => {
   const { createChart, AreaSeries, BaselineSeries, ColorType } = window.LightweightCharts;
   const root = document.documentElement;
+  const locale = root.lang || "en";
   const token = (name) => getComputedStyle(root).getPropertyValue(name).trim();
 
   // Canvases understand neither `var()` nor `color-mix()`: let the browser work the colour out.
@@ -29,13 +30,12 @@
     grid: { vertLines: { visible: false }, horzLines: { color: token("--line") } },
     rightPriceScale: { borderVisible: false },
     timeScale: { borderVisible: false, timeVisible: true },
-    localization: { locale: root.lang || "en" },
+    localization: { locale },
     handleScroll: false,
     handleScale: false,
   });
 
   const seconds = (point) => Math.floor(new Date(point.at).getTime() / 1000);
-  const locale = root.lang || "en";
   const MINUS = "\u2212";
   const percent = (fraction) => {
     const points = (fraction * 100).toFixed(2).replace("-", MINUS).replace(`${MINUS}0.00`, "0.00");
@@ -45,6 +45,9 @@
   class PriceChart {
     constructor(element) {
       this.element = element;
+      // The reader's own zone, as everywhere on the page; the browser's where the page names none.
+      const moments = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short", timeZone: element.dataset.zone });
+      this.moment = (at) => moments.format(at);
       this.readout = document.querySelector(`[data-readout="${element.id}"]`);
       this.points = [];
       this.load(element.dataset.range);
@@ -59,6 +62,7 @@
         this.element.setAttribute("aria-label", this.element.dataset.label);
       }
       this.chart = createChart(this.element, look());
+      this.chart.applyOptions({ localization: { timeFormatter: (time) => this.moment(new Date(time * 1000)) } });
       this.price = this.chart.addSeries(AreaSeries, { priceFormat: { type: "price", precision: 4, minMove: 0.0001 }, lineWidth: 2 });
       if (this.element.hasAttribute("data-with-drawdown")) {
         this.drawdown = this.chart.addSeries(BaselineSeries, {
@@ -113,7 +117,7 @@
       const point = this.points.find((one) => seconds(one) === time) || this.points[this.points.length - 1];
       const [price, drawdown, range] = this.readout.dataset.labels.split("|");
       const written = [
-        ["", new Date(point.at).toLocaleDateString(locale, { dateStyle: "medium" })],
+        ["", this.moment(new Date(point.at))],
         [price, Number(point.price).toFixed(4)],
         [range, this.start ? percent(Number(point.price) / this.start - 1) : "\u2013"],
         [drawdown, percent(Number(point.drawdown))],
