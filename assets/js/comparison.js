@@ -10,7 +10,7 @@
   const update = () => {
     const values = chosen();
     boxes().forEach((box) => { box.disabled = !box.checked && values.length >= most; });
-    count.textContent = count.dataset.text.replace("%(chosen)s", values.length).replace("%(most)s", most);
+    count.textContent = count.dataset.text.replace("{chosen}", values.length).replace("{most}", most);
     form.classList.toggle("has-choice", values.length > 0);
     const address = new URL(location.href);
     address.searchParams.delete("offer");
