@@ -50,11 +50,15 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "pamm_platform.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    # Before WhiteNoise, whose files are stored compressed in production and then pass as they are, but not in
+    # the demo. Pages carry random padding and a masked token, against guessing by their length.
+    "django.middleware.gzip.GZipMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "brokers.middleware.BrokerScopeMiddleware",
     "brokers.web.errors.RefusalMiddleware",
     "csp.middleware.CSPMiddleware",
     "brokers.web.middleware.StorableTextMiddleware",
+    "brokers.web.middleware.WidgetMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -126,6 +130,9 @@ CONTENT_SECURITY_POLICY: dict[str, Any] = {
         "frame-ancestors": ["'none'"],
     },
 }
+
+# The page of every component, `/design/`: for who builds or judges pages, not for a broker's clients.
+SHOWS_DESIGN_PAGE = False
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "assets"]
