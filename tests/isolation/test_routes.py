@@ -81,6 +81,7 @@ PUBLIC = {
     "brokers:design-sheet",
     "brokers:choose-theme",
     "offers:leaderboard",
+    "offers:comparison",
     "widgets:leaderboard",
     "widgets:offer",
     "offers:offer",
