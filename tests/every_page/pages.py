@@ -15,7 +15,8 @@ Rows = Callable[[People], tuple[Any, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A route as somebody sees it. `rows` are the values in its path; `query` follows it.
+    """A route as somebody sees it. `rows` are the values in its path; `query` follows it, filled with what
+    `chosen` names.
 
     `steps` are taken in the page before it is judged: a selector and what to type there, or None to click.
     """
@@ -24,6 +25,7 @@ class Page:
     who: str
     rows: Rows = lambda people: ()
     query: str = ""
+    chosen: Rows = lambda people: ()
     steps: tuple[tuple[str, str | None], ...] = ()
     status: int = 200
 
@@ -58,6 +60,8 @@ PAGES = (
     Page("offers:leaderboard", VISITOR),
     Page("offers:leaderboard", VISITOR, query="?q=nothing-is-called-like-this"),
     Page("offers:offer", VISITOR, _offer),
+    Page("offers:comparison", VISITOR),
+    Page("offers:comparison", VISITOR, query="?offer={}&offer={}", chosen=lambda people: people.two_offers),
     Page("offers:simulator", VISITOR, _offer),
     Page("offers:by-link", VISITOR, lambda people: (people.link.token,)),
     Page("accounts:trading-login", VISITOR),
