@@ -29,6 +29,7 @@ INSTALLED_APPS = [
     "investing",
     "rollover",
     "track_record",
+    "statements",
     "unfold",
     "unfold.contrib.filters",
     "django.contrib.admin",

@@ -15,8 +15,8 @@ from django.apps import apps
 from django.http import HttpResponseBase
 from django.test import Client
 
-from accounts.models import PammAccount, Role
-from allocation.models import Investment
+from accounts.models import PammAccount, Role, User
+from allocation.models import Investment, UnitEntry
 from brokers.models import Broker
 from brokers.scope import broker_scope
 from fees.models import Charge
@@ -53,6 +53,13 @@ OBJECTS: dict[str, tuple[Any, ...]] = {
     "track_record_api:price-series": (PammAccount,),
     "fees_api:charge": (Charge,),
     "fees_api:accrued-fees": (Investment,),
+    "statements:charge": (Charge,),
+    "statements:movement": (UnitEntry,),
+    **{
+        f"statements:{kind}-{what}-of": (User,)
+        for kind in ("investor", "manager", "agent")
+        for what in ("page", "csv")
+    },
     "accounts:managed-account": (PammAccount,),
     "accounts:investors": (PammAccount,),
     "accounts:rollovers": (PammAccount,),
