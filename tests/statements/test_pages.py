@@ -1,7 +1,7 @@
 """Statement pages and CSV files: what they tell, whose they are, how many queries they take."""
 
 import csv
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -13,46 +13,20 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import PammAccount, Role, User
 from accounts.services import make_agent
-from allocation.models import Investment, PricePoint, UnitEntry
+from allocation.models import Investment, UnitEntry
 from brokers.models import Broker
 from brokers.scope import broker_scope
 from fees.models import Charge
 from tests.statements.conftest import Visit
-from tests.track_record.histories import price_points
+from tests.statements.worlds import FEBRUARY, JANUARY, MONTH_END, fee, many_fees, price
 from tests.web.charges import charged, performance_line
 from tests.web.investor.reading import text_of
-from tests.worlds import JOINED, AliceBobCharlie, person, pool
-
-JANUARY = "since=2026-01-01&until=2026-01-31"
-FEBRUARY = "since=2026-02-01&until=2026-02-28"
+from tests.worlds import AliceBobCharlie, person, pool
 
 
 def rows_of(answer: Any) -> list[dict[str, str]]:
     with broker_scope(None):
         return list(csv.DictReader(answer.getvalue().decode().splitlines()))
-
-
-def price(world: AliceBobCharlie, figure: str, at: datetime, sequence: int) -> PricePoint:
-    account = PammAccount.objects.get(pk=world.pool.account.pk)
-    (point,) = price_points(account, [figure], start=at, every=timedelta(hours=1), after=sequence)
-    return point
-
-
-def fee(world: AliceBobCharlie, amount: str, point: PricePoint, **parts: Any) -> Charge:
-    """Charged and taken as units at that price."""
-    made = charged(world.pool.investment, performance_line(amount), point=point, **parts)
-    UnitEntry.objects.create(
-        account=world.pool.account, investment=world.pool.investment, price_point=point, currency_digits=2,
-        kind=UnitEntry.Kind.PERFORMANCE_FEE, units=-Decimal(amount) / point.price, amount=-Decimal(amount),
-    )  # fmt: skip
-    return made
-
-
-@pytest.fixture
-def january(world: AliceBobCharlie) -> None:
-    """Bob's 1,000.00 of 1 January, worth 1.10 each at the month's end, when 22.00 was charged."""
-    point = price(world, "1.10", datetime(2026, 1, 31, 12, tzinfo=UTC), 1)
-    fee(world, "22.00", point, broker="2.00")
 
 
 def test_investor_reads_opening_flows_result_fees_and_closing(
@@ -145,7 +119,7 @@ def test_manager_reads_income_by_kind_account_and_payee(
 def test_agent_reads_own_parts_by_client_and_nothing_else(world: AliceBobCharlie, visit: Visit) -> None:
     agent = make_agent(user=person("ned@example.com", first_name="Ned"), by=None)
     Investment.objects.filter(pk=world.pool.investment.pk).update(agents=[str(agent.public_id)])
-    point = price(world, "1.10", datetime(2026, 1, 31, 12, tzinfo=UTC), 1)
+    point = price(world, "1.10", MONTH_END, 1)
     fee(world, "22.00", point, broker="2.00", agents=((agent.public_id, "3.00"),))
     page = text_of(visit(agent.user).get(f"/agent/statements/?{JANUARY}"))
     assert "b…@example.com 1 3.00 USD" in page
@@ -257,8 +231,7 @@ def test_page_takes_twelve_queries_at_most_whatever_the_number_of_rows(
 
 
 def test_lines_go_on_on_the_next_screen_and_none_is_left_out(world: AliceBobCharlie, bob: Client) -> None:
-    for day in range(120):
-        fee(world, "0.02", price(world, "1", JOINED + timedelta(hours=day + 1), day + 1))
+    many_fees(world, 120)
     seen: list[str] = []
     address = f"/statements/?{JANUARY}"
     while address:
