@@ -223,12 +223,12 @@ def _give_up(file: StatementFile) -> None:
             _tell(file, "statement.failed")
 
 
-def _tell(file: StatementFile, kind: str) -> None:
+def _tell(file: StatementFile, what: str) -> None:
     record_event(
-        kind,
+        what,
         subject=file.requested_by.public_id,
         file=str(file.public_id),
-        kind_of_statement=file.kind,
+        kind=file.kind,
         format=file.format,
         first_day=file.first_day.isoformat(),
         end_day=file.end_day.isoformat(),
