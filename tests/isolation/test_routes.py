@@ -84,6 +84,7 @@ PUBLIC = {
     "brokers:brand-stylesheet",
     "brokers:choose-theme",
     "offers:leaderboard",
+    "offers:comparison",
     "offers:offer",
     "offers:simulator",
     "offers:by-link",
