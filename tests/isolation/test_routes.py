@@ -4,6 +4,7 @@ Routes come from the URL resolver. One with an object in its path needs a row in
 may see has to be named in `PUBLIC`.
 """
 
+import io
 import re
 import uuid
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from allauth.mfa.models import Authenticator
 from django.apps import apps
 from django.http import HttpResponseBase
 from django.test import Client
+from pypdf import PdfReader
 
 from accounts.models import PammAccount, Role, User
 from allocation.models import Investment, UnitEntry
@@ -161,6 +163,8 @@ def traces(filled: Filled) -> list[str]:
 
 def body(answer: HttpResponseBase) -> str:
     content = b"".join(answer.streaming_content) if answer.streaming else answer.content  # type: ignore[attr-defined]
+    if answer.headers["Content-Type"] == "application/pdf":
+        return " ".join(page.extract_text() for page in PdfReader(io.BytesIO(content)).pages)
     return bytes(content).decode()
 
 
@@ -252,7 +256,9 @@ def test_session_of_charlie_is_a_visitor_at_broker_a(filled: Filled, charlie: Cl
         assert stolen.get(address).status_code == 302
 
 
-@pytest.mark.parametrize("address", ["/portfolio/entries.csv", "/requests.csv"])
+@pytest.mark.parametrize(
+    "address", ["/portfolio/entries.csv", "/requests.csv", "/statements/statement.csv?period=all"]
+)
 def test_streamed_table_holds_own_rows_only(address: str, filled: Filled, charlie: Client) -> None:
     bob = signed_in(filled.world.bob)
     assert bob.get(address).status_code == 200
