@@ -41,13 +41,15 @@ class _Entry:
 
 
 _OFFERS = _Entry(_("Offers"), "offers:leaderboard", "chart-line", ("/offers/", "/join/"))
-_PORTFOLIO = _Entry(_("Portfolio"), "allocation:portfolio", "wallet", ("/portfolio/", "/investments/"))
+_PORTFOLIO = _Entry(
+    _("Portfolio"), "allocation:portfolio", "wallet", ("/portfolio/", "/investments/", "/statements/")
+)
 _REQUESTS = _Entry(_("Requests"), "investing:requests", "clipboard-list", ("/requests/",))
 _MANAGED = _Entry(
     _("Manage"), "accounts:managed", "briefcase", ("/manage/accounts/", "/manage/offers/", "/manage/widgets/")
 )
 _APPROVALS = _Entry(_("Approvals"), "investing:approvals", "user-check", ("/manage/requests/",))
-_INCOME = _Entry(_("Income"), "fees:income", "report-money", ("/manage/income/",))
+_INCOME = _Entry(_("Income"), "fees:income", "report-money", ("/manage/income/", "/manage/statements/"))
 _AGENT = _Entry(_("Agent"), "fees:agent", "users", ("/agent/",))
 _BACK_OFFICE = _Entry(_("Back office"), "admin:index", "building-bank", ("/admin/",))
 
