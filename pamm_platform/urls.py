@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("fees.api.urls")),
     path("", include("accounts.web.urls")),
     path("", include("fees.web.urls")),
+    path("", include("events.web.urls")),
     path("accounts/", include("allauth.urls")),
     path("admin/", back_office.urls),
 ]

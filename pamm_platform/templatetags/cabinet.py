@@ -11,12 +11,14 @@ from django.template import RequestContext
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import STAFF_ROLES, Role
 from accounts.queries import user_roles
 from brokers.models import Broker
 from brokers.web.views import THEME_COOKIE, THEMES
+from events.web.bell import bell_piece
 
 register = template.Library()
 
@@ -67,6 +69,12 @@ def zone_name() -> str:
 def brand_version(broker: Broker) -> str:
     """Changes when the brand's style sheet does."""
     return hashlib.sha256(broker.primary_colour.encode()).hexdigest()[:8]
+
+
+@register.simple_tag(takes_context=True)
+def bell(context: RequestContext) -> SafeString:
+    """The bell with the number of unread notifications; nothing for a visitor."""
+    return bell_piece(_request(context))
 
 
 @register.simple_tag(takes_context=True)
