@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone, translation
 
 from accounts.models import User
+from brokers.colours import mail_colours
 from brokers.models import Broker, HostName
 from brokers.queries import broker_in_scope
 from events.models import Mail
@@ -29,6 +30,7 @@ def mail_of(mail: Mail) -> EmailMultiAlternatives:
         message = message_of(notification.kind, notification.facts, notification.occurred_at)
         context = {
             "broker": broker,
+            "brand": mail_colours(broker.primary_colour),
             "message": message,
             "person": user,
             "url": address + message.path,

@@ -19,7 +19,7 @@ from tests.web.investor.conftest import Visit
 from tests.web.investor.reading import text_of
 from tests.worlds import AliceBobCharlie, person
 
-HTMX = {"HTTP_HX_REQUEST": "true"}
+HTMX = {"HX-Request": "true"}
 
 
 def _request(world: AliceBobCharlie) -> Request:
@@ -117,14 +117,14 @@ def test_bell_answers_a_poll_only_when_the_count_is_another(
     page = bob.get("/portfolio/").content.decode()
     found = re.search(r'hx-get="/notifications/bell/".*?If-None-Match&quot;: &quot;\\&quot;(\w+)', page)
     assert found is not None
-    same = {"HTTP_IF_NONE_MATCH": f'"{found[1]}"', **HTMX}
-    answer = bob.get("/notifications/bell/", **same)
+    same = {"If-None-Match": f'"{found[1]}"', **HTMX}
+    answer = bob.get("/notifications/bell/", headers=same)
     assert (answer.status_code, answer.content) == (304, b"")
     _many(world, 1)
-    answer = bob.get("/notifications/bell/", **same)
+    answer = bob.get("/notifications/bell/", headers=same)
     assert answer.status_code == 200
     assert "2 unread notifications" in answer.content.decode()
-    signed_out = Client(SERVER_NAME="alpha.localhost").get("/notifications/bell/", **HTMX)
+    signed_out = Client(SERVER_NAME="alpha.localhost").get("/notifications/bell/", headers=HTMX)
     assert (signed_out.status_code, signed_out["HX-Refresh"]) == (204, "true")
 
 
