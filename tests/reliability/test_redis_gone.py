@@ -16,7 +16,7 @@ from tests.circle.world import Desk
 from tests.counts import cases
 from tests.reliability.fleet import Fleet
 from tests.reliability.pools import differences, opened_accounts
-from tests.reliability.settings import PUBLISHED
+from tests.reliability.settings import PUBLISHED, SHORT_QUEUE_TIMEOUT
 from tests.reliability.stand_in import RedisOnAWire, redis_on_a_wire
 from tests.reliability.waiting import until
 
@@ -95,7 +95,7 @@ def test_no_confirmed_request_is_lost_when_redis_is_killed_emptied_slow_or_silen
 ) -> None:
     accounts = opened_accounts(desk, POOLS)
     desk.roll(*accounts)
-    address = {"REDIS_URL": wire.url}
+    address = {"REDIS_URL": wire.url} | SHORT_QUEUE_TIMEOUT
     fleet.start_workers(WORKERS, queue=PUBLISHED, **address)
     fleet.start_beats(1, **address)
     delays: defaultdict[str, list[float]] = defaultdict(list)

@@ -16,6 +16,7 @@ from tests.counts import cases
 from tests.reliability.carrier import Carrier
 from tests.reliability.fleet import Fleet
 from tests.reliability.pools import OWN_CAPITAL, differences, opened_accounts, price_points
+from tests.reliability.settings import UNHURRIED
 from tests.reliability.waiting import until
 
 BEATS, WORKERS, TIMES = 2, 8, 5
@@ -33,8 +34,8 @@ def test_two_beats_and_eight_workers_roll_each_account_over_once_though_all_is_p
     accounts = opened_accounts(desk, ACCOUNTS)
     hour = timezone.now()
     with Carrier(settings.REDIS_URL, lambda _: TIMES, seed=1) as carrier:
-        workers = fleet.start_workers(WORKERS)
-        fleet.start_beats(BEATS)
+        workers = fleet.start_workers(WORKERS, **UNHURRIED)
+        fleet.start_beats(BEATS, **UNHURRIED)
         Schedule.objects.create(every_minutes=60, next_at=hour)
         took = until(lambda: all_completed(ACCOUNTS), fleet)
         until(lambda: sum(worker.times_done(SLICE) for worker in workers) == carrier.delivered[SLICE], fleet)
