@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 from celery import shared_task
+from django.core.cache import cache
 from kombu.exceptions import OperationalError
 
 from brokers.queries import active_broker_ids
@@ -14,6 +15,9 @@ from outbox.services import has_news
 
 SLICES_A_TASK = 25
 """Someone who is far behind gives way to others after so many slices; the next tick goes on."""
+
+
+WAKE_SECONDS = 3
 
 
 @shared_task
@@ -36,9 +40,12 @@ def deliver_notifications_task() -> None:
 
 
 def wake_delivery(broker_id: int) -> None:
-    """Have people told at once. The tick that comes anyway finds what a lost message would have woken."""
-    with suppress(OperationalError):
-        deliver_notifications_task.apply_async((broker_id,), retry=False)
+    """Have people told soon. Of slices that end together one is enough; what comes right after it, and what a
+    lost message would have woken, is found by the tick.
+    """
+    if cache.add(f"deliver-events-{broker_id}", 1, WAKE_SECONDS):
+        with suppress(OperationalError):
+            deliver_notifications_task.apply_async((broker_id,), retry=False)
 
 
 @shared_task
