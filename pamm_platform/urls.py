@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("accounts.web.urls")),
     path("", include("fees.web.urls")),
     path("", include("statements.web.urls")),
+    path("", include("events.web.urls")),
     path("accounts/", include("allauth.urls")),
     path("admin/", back_office.urls),
 ]

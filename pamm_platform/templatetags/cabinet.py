@@ -10,6 +10,7 @@ from django.template import RequestContext
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import STAFF_ROLES, Role
@@ -17,6 +18,7 @@ from accounts.queries import user_roles
 from brokers.brand import Logo, icon_url_of, logo_of, style_version
 from brokers.models import BrandImage, Broker
 from brokers.web.views import THEME_COOKIE, THEMES
+from events.web.bell import bell_piece
 
 register = template.Library()
 
@@ -89,6 +91,12 @@ def brand_logo(broker: Broker) -> dict[str, object]:
         same = on_light == on_dark
         logos = [("", on_light)] if same else [("on-light", on_light), ("on-dark", on_dark)]
     return {"broker": broker, "logos": logos}
+
+
+@register.simple_tag(takes_context=True)
+def bell(context: RequestContext) -> SafeString:
+    """The bell with the number of unread notifications; nothing for a visitor."""
+    return bell_piece(_request(context))
 
 
 @register.simple_tag(takes_context=True)

@@ -21,6 +21,7 @@ from accounts.models import PammAccount, Role, User
 from allocation.models import Investment, UnitEntry
 from brokers.models import Broker
 from brokers.scope import broker_scope
+from events.models import Notification
 from fees.models import Charge
 from investing.models import Request
 from offers.models import JoinLink, Offer
@@ -70,6 +71,8 @@ OBJECTS: dict[str, tuple[Any, ...]] = {
     "accounts:rollovers": (PammAccount,),
     "accounts:settings": (PammAccount,),
     "accounts:close-account": (PammAccount,),
+    "events:open": (Notification,),
+    "events:read": (Notification,),
     "mfa_remove_webauthn": (Authenticator,),
     "mfa_edit_webauthn": (Authenticator,),
 }
