@@ -10,7 +10,9 @@ from django.core.cache import cache
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.utils.html import format_html
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
@@ -22,6 +24,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from accounts.hold_words import HOLD_WORDS
 from accounts.models import (
     STAFF_ROLES,
     Agent,
@@ -78,22 +81,6 @@ BROKER_ROLES = [choice for choice in Role.choices if choice[0] != Role.OPERATOR]
 
 # For so long a form that has opened an account is remembered: sent again, it must not open another.
 OPENING_KEPT_SECONDS = 24 * 3600
-
-
-HOLD_WORDS = {
-    "balance_differs": _("The server's balance is not explained by its deals and our transfers."),
-    "floating_differs": _("The floating result is not that of the open positions."),
-    "foreign_operation": _("Somebody moved money on the account by hand."),
-    "unknown_login": _("The trading server does not know the account."),
-    "state_unusable": _("What the trading server says of the account's balance and equity cannot be used."),
-    "positions_missing": _(
-        "By its deals positions are open, but the trading server shows none. Release it only if none is."
-    ),
-    "remainder_too_large": _("Money stands in an account that nobody has a part in."),
-    "transfer_conflict": _("One of our operations stands on the server twice, or otherwise than sent."),
-    "counted_deal_changed": _("A deal that a price was computed from has been changed or removed."),
-    "wiped_out": _("Nothing is left: the series has ended. Releasing begins a new one."),
-}
 
 
 class MarginPolicyForm(forms.Form):
@@ -540,10 +527,11 @@ class UserAdmin(BackOfficeAdmin):
         "language",
         "time_zone",
         "roles",
+        "statements",
         "date_joined",
         "last_login",
     ]
-    readonly_fields: ClassVar = ["public_id", "email", "roles", "date_joined", "last_login"]
+    readonly_fields: ClassVar = ["public_id", "email", "roles", "statements", "date_joined", "last_login"]
     actions_list: ClassVar = ["add_client", "add_staff"]
     actions_detail: ClassVar = ["open_account", "grant", "revoke", "appoint", "appoint_agent"]
 
@@ -561,6 +549,20 @@ class UserAdmin(BackOfficeAdmin):
     @admin.display(description=_("roles"))
     def roles(self, user: User) -> str:
         return ", ".join(str(membership.get_role_display()) for membership in user.memberships.all())
+
+    @admin.display(description=_("statements"))
+    def statements(self, user: User) -> SafeString:
+        """Everybody may invest; a manager and an agent have one of their income, too."""
+        roles = {membership.role for membership in user.memberships.all()}
+        kinds = [
+            ("investor", _now("Investor")),
+            *([("manager", _now("Manager"))] if Role.MANAGER in roles else []),
+            *([("agent", _now("Agent"))] if Role.AGENT in roles else []),
+        ]
+        links = (
+            (reverse(f"statements:{kind}-page-of", args=[user.public_id]), label) for kind, label in kinds
+        )
+        return format_html_join(" · ", '<a class="text-link" href="{}">{}</a>', links)
 
     @action(
         description=_("Add a staff member"),

@@ -246,6 +246,7 @@ def _navigation() -> list[tuple[str, list[tuple[str, str, str]]]]:
                 ("rollover.Schedule", _("Schedule"), "schedule"),
                 ("trading.TradingServer", "", "dns"),
                 ("outbox.Event", "", "notifications"),
+                ("events.Mail", "", "mail"),
                 ("admin.LogEntry", _("Audit log"), "history"),
             ],
         ),

@@ -56,6 +56,7 @@ DEPLOYMENT = {
     "FIELD_ENCRYPTION_KEYS": "Y2hlY2stb25seS1jaGVjay1vbmx5LWNoZWNrLW9ubHk=",
     "SEAL_SIGNING_KEY": "Y2hlY2stb25seS1jaGVjay1vbmx5LWNoZWNrLW9ubHk=",
     "SEAL_FOLDER": "/nonexistent/seals",
+    "STATEMENT_FOLDER": "/nonexistent/statements",
     "ALLOWED_HOSTS": "platform.example.com",
     "DEFAULT_FROM_EMAIL": "no-reply@example.com",
     "EMAIL_URL": "smtps://user:password@mail.example.com:465",

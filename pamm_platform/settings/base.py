@@ -29,6 +29,8 @@ INSTALLED_APPS = [
     "investing",
     "rollover",
     "track_record",
+    "statements",
+    "events",
     "unfold",
     "unfold.contrib.filters",
     "django.contrib.admin",
@@ -158,7 +160,10 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "refresh-statistics": {"task": "track_record.tasks.refresh_statistics_task", "schedule": 30.0},
     "tend-transfers": {"task": "rollover.tasks.tend_transfers_task", "schedule": 20.0},
     "inspect-servers": {"task": "rollover.tasks.inspect_servers_task", "schedule": 600.0},
+    "deliver-events": {"task": "events.tasks.deliver_events_task", "schedule": 5.0},
+    "send-mails": {"task": "events.tasks.send_mails_task", "schedule": 30.0},
     "seal-books": {"task": "rollover.tasks.seal_books_task", "schedule": 600.0},
+    "tend-statement-files": {"task": "statements.tasks.tend_files_task", "schedule": 30.0},
 }
 
 # A balance operation without an answer is looked up after each of these pauses in turn, and sent again only
@@ -181,6 +186,14 @@ ROLLOVER_SLICE_SIZE = 200
 INSPECTION_HOUR = 3
 INSPECTION_DAYS = 35
 
+# A statement's file that was handed out this long ago and that nobody works on is handed out again.
+STATEMENT_REDISPATCH_SECONDS = 60.0
+# What happened longer ago than this is told as something already read, and by no e-mail: after a long
+# standstill, and of a past that was loaded, nobody wants a flood.
+NOTIFICATIONS_OLD_AFTER_HOURS = 48.0
+# Where a broker's pages are reached from e-mails; `{host}` is the broker's (first) host name.
+PUBLIC_ADDRESS = "https://{host}"
+
 # Where the seals of the books are exported: anywhere that whoever can change the database cannot.
 STORAGES: dict[str, Any] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -188,6 +201,11 @@ STORAGES: dict[str, Any] = {
     "seals": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": BASE_DIR / ".run" / "seals"},
+    },
+    # Files of statements: written by workers and read by web processes, which share it. No URL leads there.
+    "statements": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": BASE_DIR / ".run" / "statements", "base_url": None},
     },
 }
 # Ed25519 (32 bytes, URL-safe base64) that signs them. Without one it is made and kept in the file, if that is

@@ -39,6 +39,7 @@ EMAIL_USE_TLS, EMAIL_USE_SSL = EMAIL.start_tls, EMAIL.implicit_tls
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = ENVIRONMENT.text("DEFAULT_FROM_EMAIL")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
+PUBLIC_ADDRESS = ENVIRONMENT.text("PUBLIC_ADDRESS", "https://{host}")
 
 STATIC_ROOT = BASE_DIR / "staticfiles"  # noqa: F405
 STORAGES = {
@@ -48,6 +49,11 @@ STORAGES = {
     "seals": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": ENVIRONMENT.text("SEAL_FOLDER")},
+    },
+    # Shared by web and workers; or another storage of Django's altogether.
+    "statements": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": ENVIRONMENT.text("STATEMENT_FOLDER"), "base_url": None},
     },
 }
 (SEAL_SIGNING_KEY,) = ENVIRONMENT.encryption_keys("SEAL_SIGNING_KEY")

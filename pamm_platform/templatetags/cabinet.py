@@ -10,6 +10,7 @@ from django.template import RequestContext
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import STAFF_ROLES, Role
@@ -17,6 +18,7 @@ from accounts.queries import user_roles
 from brokers.brand import Logo, icon_url_of, logo_of, style_version
 from brokers.models import BrandImage, Broker
 from brokers.web.views import THEME_COOKIE, THEMES
+from events.web.bell import bell_piece
 
 register = template.Library()
 
@@ -41,13 +43,15 @@ class _Entry:
 
 
 _OFFERS = _Entry(_("Offers"), "offers:leaderboard", "chart-line", ("/offers/", "/join/"))
-_PORTFOLIO = _Entry(_("Portfolio"), "allocation:portfolio", "wallet", ("/portfolio/", "/investments/"))
+_PORTFOLIO = _Entry(
+    _("Portfolio"), "allocation:portfolio", "wallet", ("/portfolio/", "/investments/", "/statements/")
+)
 _REQUESTS = _Entry(_("Requests"), "investing:requests", "clipboard-list", ("/requests/",))
 _MANAGED = _Entry(
     _("Manage"), "accounts:managed", "briefcase", ("/manage/accounts/", "/manage/offers/", "/manage/widgets/")
 )
 _APPROVALS = _Entry(_("Approvals"), "investing:approvals", "user-check", ("/manage/requests/",))
-_INCOME = _Entry(_("Income"), "fees:income", "report-money", ("/manage/income/",))
+_INCOME = _Entry(_("Income"), "fees:income", "report-money", ("/manage/income/", "/manage/statements/"))
 _AGENT = _Entry(_("Agent"), "fees:agent", "users", ("/agent/",))
 _BACK_OFFICE = _Entry(_("Back office"), "admin:index", "building-bank", ("/admin/",))
 
@@ -87,6 +91,12 @@ def brand_logo(broker: Broker) -> dict[str, object]:
         same = on_light == on_dark
         logos = [("", on_light)] if same else [("on-light", on_light), ("on-dark", on_dark)]
     return {"broker": broker, "logos": logos}
+
+
+@register.simple_tag(takes_context=True)
+def bell(context: RequestContext) -> SafeString:
+    """The bell with the number of unread notifications; nothing for a visitor."""
+    return bell_piece(_request(context))
 
 
 @register.simple_tag(takes_context=True)

@@ -88,7 +88,7 @@ def test_investor_on_a_phone_finds_an_offer_joins_and_cancels(
 
     visitor.follow("Bold")
     expect(page.locator("#price-chart canvas").first).to_be_visible()
-    expect(page.locator("#drawdown-chart canvas").first).to_be_visible()
+    expect(page.locator(".readout")).to_contain_text("Drawdown")
     visitor.fits()
     visitor.take_picture("phone-offer")
     visitor.follow("Invest from 500 USD")
