@@ -4,6 +4,7 @@ Addresses folded, secrets encrypted, locks and names of the broker in scope.
 """
 
 import time
+from email.utils import formataddr
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
@@ -15,9 +16,11 @@ from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 
+from accounts.devices import device_of
 from accounts.models import User, fold_email
 from accounts.queries import is_staff_member
-from accounts.services import accept_visitor
+from accounts.services import SECURITY_CHANGES, accept_visitor, record_security_change, record_sign_in
+from brokers.colours import mail_colours
 from brokers.encryption import decrypt, encrypt
 from brokers.queries import broker_in_scope
 from brokers.scope import current_broker_id
@@ -48,7 +51,37 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure())
 
     def get_from_email(self) -> str:
-        return broker_in_scope().email_sender or settings.DEFAULT_FROM_EMAIL
+        broker = broker_in_scope()
+        return formataddr((broker.name, broker.email_sender or settings.DEFAULT_FROM_EMAIL))
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """In the look of all mails, which the broker's brand is part of."""
+        broker = broker_in_scope()
+        brand = mail_colours(broker.primary_colour)
+        super().send_mail(template_prefix, email, {"broker": broker, "brand": brand, **context})
+
+    def send_notification_mail(
+        self,
+        template_prefix: str,
+        user: Any,
+        context: dict[str, Any] | None = None,
+        email: str | None = None,
+    ) -> None:
+        """What allauth would tell by e-mail is an event: the person is told in the cabinet as well."""
+        change = template_prefix.rpartition("/")[2]
+        if change not in SECURITY_CHANGES:
+            super().send_notification_mail(template_prefix, user, context, email)
+            return
+        record_security_change(user=user, change=change, address=email or "", **self._device())
+
+    def post_login(self, request: HttpRequest, user: Any, **kwargs: Any) -> Any:
+        response = super().post_login(request, user, **kwargs)
+        record_sign_in(user=user, **self._device())
+        return response
+
+    def _device(self) -> dict[str, str]:
+        agent = self.get_http_user_agent(self.request)
+        return {"device": device_of(agent), "ip": self.get_client_ip(self.request)}
 
     def format_email_subject(self, subject: str) -> str:
         return f"{broker_in_scope().name}: {subject}"

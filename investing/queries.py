@@ -112,13 +112,23 @@ class WithdrawalTerms:
     open_withdrawals: Decimal
 
 
-def withdrawal_terms(investment: Investment) -> WithdrawalTerms:
-    """Two queries at most, where the investment came `with_figures`."""
+def withdrawal_terms(
+    investment: Investment, *, open_requests: Iterable[Request] | None = None
+) -> WithdrawalTerms:
+    """Two queries at most, where the investment came `with_figures`. `open_requests` are all of its own,
+    where they have been read already.
+    """
     basis = fee_basis(investment, last_moment(investment.account))
     room = available(investment, basis)
-    promised = Request.objects.filter(
-        investment=investment, kind=Request.Kind.WITHDRAWAL, state__in=Request.OPEN_STATES
-    ).aggregate(total=Sum("amount"))["total"]
+    if open_requests is None:
+        open_requests = Request.objects.filter(
+            investment=investment, kind=Request.Kind.WITHDRAWAL, state__in=Request.OPEN_STATES
+        )
+    promised = exact_sum(
+        request.amount
+        for request in open_requests
+        if request.kind == Request.Kind.WITHDRAWAL and request.amount is not None
+    )
     return WithdrawalTerms(
         value=basis.value,
         accrued_fee=basis.value - room.closing,
@@ -126,7 +136,7 @@ def withdrawal_terms(investment: Investment) -> WithdrawalTerms:
         closing_pays=room.closing,
         minimum_remaining=minimum_remaining(investment),
         lock_in_ends_at=lock_in_ends_at(investment),
-        open_withdrawals=promised or ZERO,
+        open_withdrawals=promised,
     )
 
 

@@ -1,9 +1,9 @@
-"""What happened, written in the transaction in which it happened; delivery reads it afterwards."""
+"""What happened, written in the transaction in which it happened; consumers read it afterwards, in order."""
 
 from django.db import models
 
 from brokers.fields import PublicIdField
-from brokers.tenancy import HistoryModel
+from brokers.tenancy import HistoryModel, TenantModel
 
 
 class Event(HistoryModel):
@@ -26,3 +26,25 @@ class Event(HistoryModel):
 
     def __str__(self) -> str:
         return self.kind
+
+
+class Cursor(TenantModel):
+    """How far one consumer has read the broker's events.
+
+    `taken`: the last event it has had. `settled`: up to here no event can appear any more. `horizon` is what
+    becomes settled once the transactions in `waits_for` have ended, which had begun to write events when it
+    was noted.
+    """
+
+    consumer = models.CharField(max_length=40)
+    taken = models.BigIntegerField(default=0)
+    settled = models.BigIntegerField(default=0)
+    horizon = models.BigIntegerField(null=True)
+    waits_for = models.JSONField(default=list)
+    moved_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["broker", "consumer"], name="outbox_cursor_consumer")]
+
+    def __str__(self) -> str:
+        return self.consumer

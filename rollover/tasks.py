@@ -6,8 +6,9 @@ from celery import shared_task
 from django.core.cache import cache
 
 from brokers.queries import active_broker_ids
-from brokers.scope import broker_scope
+from brokers.scope import broker_scope, current_broker_id
 from brokers.tasks import broker_task
+from events.tasks import wake_delivery
 from investing.services import expire_requests
 from rollover.services import (
     dispatch_due_rollovers,
@@ -38,6 +39,7 @@ def dispatch_due_rollovers_task() -> None:
 @broker_task()
 def roll_over_task(rollover_ids: list[int]) -> None:
     roll_over(rollover_ids)
+    wake_delivery(current_broker_id())
 
 
 @shared_task

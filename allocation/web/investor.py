@@ -144,18 +144,18 @@ def _portfolio_piece(portfolio: Portfolio) -> dict[str, Any]:
 
 
 def _investment_piece(investment: Investment) -> dict[str, Any]:
-    open_requests = Request.objects.filter(investment=investment, state__in=Request.OPEN_STATES).order_by(
-        "id"
+    open_requests = list(
+        Request.objects.filter(investment=investment, state__in=Request.OPEN_STATES).order_by("id")
     )
     is_active = investment.state == Investment.State.ACTIVE
-    room = withdrawal_terms(investment) if is_active else None
+    room = withdrawal_terms(investment, open_requests=open_requests) if is_active else None
     return {
         "template": "allocation/investment_figures.html",
         "context": {
             "investment": investment,
             "account": investment.account,
             "figures": figures_of([investment])[investment.pk],
-            "open_requests": list(open_requests),
+            "open_requests": open_requests,
             "room": room,
             "withdrawable": withdrawable(room) if room is not None else None,
             "next_rollover_at": next_rollover_at(),

@@ -29,6 +29,31 @@ class StorableTextMiddleware:
         return self.get_response(request)
 
 
+class WidgetMiddleware:
+    """Widgets know nobody: whatever cookies came are taken away before anything reads them, and none is set.
+
+    So a widget is the same for everybody and kept by any cache, whatever looked for a session on the way. A
+    frame on another site learns nothing of who is signed in here.
+    """
+
+    PREFIX = "/widgets/"
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not request.path_info.startswith(self.PREFIX):
+            return self.get_response(request)
+        request.COOKIES.clear()
+        request.META.pop("HTTP_COOKIE", None)
+        response = self.get_response(request)
+        response.cookies.clear()
+        # Of the session and of the browser's languages: a widget goes by neither.
+        for header in ("Vary", "Content-Language"):
+            response.headers.pop(header, None)
+        return response
+
+
 class ReaderMiddleware:
     """Activates the person's time zone, else the broker's; keeps a signed-in person's pages out of every
     cache.

@@ -79,6 +79,7 @@ class Execution:
     payouts: list[TransferDraft] = field(default_factory=list)
     releases: list[tuple[Transfer, Endpoint]] = field(default_factory=list)
     revised: list[Investment] = field(default_factory=list)
+    ended_intervals: list[int] = field(default_factory=list)
     _terms_before: dict[int, Terms | None] = field(default_factory=dict)
     executed: list[Request] = field(default_factory=list)
     waiting: list[Request] = field(default_factory=list)
@@ -103,6 +104,8 @@ class Execution:
             if investment.interval in due and investment.state == Investment.State.ACTIVE
         ]
         self.charges.crystallise(ending)
+        # Those counted in rollovers may end every hour: nobody is told of them unless a fee is charged.
+        self.ended_intervals = [interval.pk for interval in due if interval.ends_at is not None]
         advance_intervals(self.book, due, self.zone)
         advanced = {interval.pk: interval for interval in due}
         for investment in investments.values():
@@ -148,6 +151,15 @@ class Execution:
             for crystallised in [self.charges.crystallised]
             if crystallised.charges
         ]
+        passed = [
+            (
+                "intervals.ended",
+                self.account.public_id,
+                {"sequence": self.book.point.sequence, "intervals": self.ended_intervals},
+            )
+            for _ in [self.ended_intervals]
+            if self.ended_intervals
+        ]
         charged = [
             (
                 "fee.charged",
@@ -177,7 +189,7 @@ class Execution:
             for investment in self.revised
             if investment.terms is not None and (before := self._terms_before[investment.pk]) is not None
         ]
-        return executed + ended + charged + revised
+        return executed + ended + passed + charged + revised
 
     def _leave(self, request: Request, investment: Investment) -> None:
         if investment.state != Investment.State.ACTIVE:

@@ -30,6 +30,7 @@ INSTALLED_APPS = [
     "rollover",
     "track_record",
     "statements",
+    "events",
     "unfold",
     "unfold.contrib.filters",
     "django.contrib.admin",
@@ -51,11 +52,15 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "pamm_platform.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    # Before WhiteNoise, whose files are stored compressed in production and then pass as they are, but not in
+    # the demo. Pages carry random padding and a masked token, against guessing by their length.
+    "django.middleware.gzip.GZipMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "brokers.middleware.BrokerScopeMiddleware",
     "brokers.web.errors.RefusalMiddleware",
     "csp.middleware.CSPMiddleware",
     "brokers.web.middleware.StorableTextMiddleware",
+    "brokers.web.middleware.WidgetMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -128,6 +133,9 @@ CONTENT_SECURITY_POLICY: dict[str, Any] = {
     },
 }
 
+# The page of every component, `/design/`: for who builds or judges pages, not for a broker's clients.
+SHOWS_DESIGN_PAGE = False
+
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "assets"]
 
@@ -152,6 +160,8 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "refresh-statistics": {"task": "track_record.tasks.refresh_statistics_task", "schedule": 30.0},
     "tend-transfers": {"task": "rollover.tasks.tend_transfers_task", "schedule": 20.0},
     "inspect-servers": {"task": "rollover.tasks.inspect_servers_task", "schedule": 600.0},
+    "deliver-events": {"task": "events.tasks.deliver_events_task", "schedule": 5.0},
+    "send-mails": {"task": "events.tasks.send_mails_task", "schedule": 30.0},
     "seal-books": {"task": "rollover.tasks.seal_books_task", "schedule": 600.0},
     "tend-statement-files": {"task": "statements.tasks.tend_files_task", "schedule": 30.0},
 }
@@ -178,6 +188,11 @@ INSPECTION_DAYS = 35
 
 # A statement's file that was handed out this long ago and that nobody works on is handed out again.
 STATEMENT_REDISPATCH_SECONDS = 60.0
+# What happened longer ago than this is told as something already read, and by no e-mail: after a long
+# standstill, and of a past that was loaded, nobody wants a flood.
+NOTIFICATIONS_OLD_AFTER_HOURS = 48.0
+# Where a broker's pages are reached from e-mails; `{host}` is the broker's (first) host name.
+PUBLIC_ADDRESS = "https://{host}"
 
 # Where the seals of the books are exported: anywhere that whoever can change the database cannot.
 STORAGES: dict[str, Any] = {

@@ -352,4 +352,4 @@ def _wipe_out(account: PammAccount, point: PricePoint) -> None:
             returns.append((collection, source_of(request)))
     release_transfers(returns)
     account.save()
-    record_event("account.wiped_out", subject=account.public_id, investments=cancelled)
+    record_event("account.wiped_out", subject=account.public_id, investments=cancelled, series=point.series)

@@ -21,6 +21,7 @@ from accounts.models import PammAccount, Role, User
 from allocation.models import Investment, UnitEntry
 from brokers.models import Broker
 from brokers.scope import broker_scope
+from events.models import Notification
 from fees.models import Charge
 from investing.models import Request
 from offers.models import JoinLink, Offer
@@ -34,6 +35,7 @@ ALPHA, BETA = "alpha.localhost", "beta.localhost"
 #: Which rows a route's path names, in its order. Admin's are found by their model.
 OBJECTS: dict[str, tuple[Any, ...]] = {
     "offers:offer": (Offer,),
+    "widgets:offer": (Offer,),
     "offers:simulator": (Offer,),
     "offers:join": (Offer,),
     "offers:by-link": (JoinLink,),
@@ -69,11 +71,14 @@ OBJECTS: dict[str, tuple[Any, ...]] = {
     "accounts:rollovers": (PammAccount,),
     "accounts:settings": (PammAccount,),
     "accounts:close-account": (PammAccount,),
+    "events:open": (Notification,),
+    "events:read": (Notification,),
     "mfa_remove_webauthn": (Authenticator,),
     "mfa_edit_webauthn": (Authenticator,),
 }
 #: Routes whose parameters name no row: a content type, an app, whatever else is below `/admin/`.
 WITHOUT_ROWS = {
+    "brokers:brand-image": ("logo",),
     "admin:view_on_site": (1, 1),
     "admin:app_list": ("ledger",),
     "admin:admin/(?P<url>.*)$": ("nothing/like/this/",),
@@ -84,9 +89,15 @@ SECRETS = {"account_confirm_email", "account_reset_password_from_key"}
 #: What a visitor may see. Whatever else there is leads to the sign-in.
 PUBLIC = {
     "brokers:brand-stylesheet",
+    "brokers:brand-image",
+    "brokers:brand-icon",
+    "brokers:design",
+    "brokers:design-sheet",
     "brokers:choose-theme",
     "offers:leaderboard",
     "offers:comparison",
+    "widgets:leaderboard",
+    "widgets:offer",
     "offers:offer",
     "offers:simulator",
     "offers:by-link",

@@ -1,5 +1,6 @@
 """Offers side by side: chosen on the list, shown up to four, nothing of what one may not see."""
 
+import re
 import uuid
 from datetime import timedelta
 from decimal import Decimal
@@ -18,6 +19,7 @@ from tests.track_record.test_leaderboard import more_offers
 from tests.web.investor.conftest import Visit
 from tests.web.investor.reading import text_of
 from tests.worlds import JOINED, AliceBobCharlie, person
+from track_record.models import AccountStatistics
 from track_record.queries import PAGE_SIZE
 from track_record.services import refresh_statistics
 
@@ -154,6 +156,28 @@ def test_pages_of_a_hidden_account_name_no_symbol_of_its_trades(
             assert answer.status_code == 200, path
             for trace in ("778899001122", "XAUUSD", "3.21", "2411.5", "2,411.5", "grid-7"):
                 assert trace not in answer.content.decode(), (path, trace)
+
+
+def test_offer_page_leads_to_the_list_with_itself_chosen(world: AliceBobCharlie, visitor: Client) -> None:
+    offer, *_others = _three(world)
+    page = visitor.get(f"/offers/{offer.public_id}/").content.decode()
+    assert f'href="/?offer={offer.public_id}"' in page
+    body = visitor.get("/", _ids([offer])).content.decode()
+    assert re.search(rf'value="{offer.public_id}" form="comparison-form" checked', body)
+
+
+def test_pages_of_a_wiped_out_pool_and_of_one_without_a_price_are_shown(
+    world: AliceBobCharlie, visitor: Client
+) -> None:
+    wiped_out, fine = more_offers(world, [["1", "0", "0"], ["1", "1.1", "1.2"]])
+    AccountStatistics.objects.filter(account__offers=world.pool.offer).delete()
+    page = text_of(visitor.get(f"/offers/{wiped_out.public_id}/"))
+    assert "Largest drawdown" in page
+    assert "-100.00 %" in page
+    together = text_of(visitor.get(PATH, _ids([wiped_out, fine, world.pool.offer])))
+    assert "no price yet" in together
+    assert "-100.00 %" in together
+    assert "-100.00 %" in text_of(visitor.get(PATH, _ids([wiped_out, fine])))
 
 
 def test_draft_is_compared_by_its_manager_only(world: AliceBobCharlie, visit: Visit) -> None:
