@@ -22,7 +22,7 @@ ENV PYTHONUNBUFFERED=1 \
     PATH=/venv/bin:$PATH \
     DJANGO_SETTINGS_MODULE=pamm_platform.settings.production
 RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin pamm \
-    && install --directory --owner=pamm /var/lib/simulator /var/lib/beat /var/lib/seals
+    && install --directory --owner=pamm /var/lib/simulator /var/lib/beat /var/lib/seals /var/lib/statements
 COPY --from=build /venv /venv
 COPY --from=build /app /app
 WORKDIR /app

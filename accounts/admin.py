@@ -10,7 +10,9 @@ from django.core.cache import cache
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.utils.html import format_html
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
@@ -525,10 +527,11 @@ class UserAdmin(BackOfficeAdmin):
         "language",
         "time_zone",
         "roles",
+        "statements",
         "date_joined",
         "last_login",
     ]
-    readonly_fields: ClassVar = ["public_id", "email", "roles", "date_joined", "last_login"]
+    readonly_fields: ClassVar = ["public_id", "email", "roles", "statements", "date_joined", "last_login"]
     actions_list: ClassVar = ["add_client", "add_staff"]
     actions_detail: ClassVar = ["open_account", "grant", "revoke", "appoint", "appoint_agent"]
 
@@ -546,6 +549,20 @@ class UserAdmin(BackOfficeAdmin):
     @admin.display(description=_("roles"))
     def roles(self, user: User) -> str:
         return ", ".join(str(membership.get_role_display()) for membership in user.memberships.all())
+
+    @admin.display(description=_("statements"))
+    def statements(self, user: User) -> SafeString:
+        """Everybody may invest; a manager and an agent have one of their income, too."""
+        roles = {membership.role for membership in user.memberships.all()}
+        kinds = [
+            ("investor", _now("Investor")),
+            *([("manager", _now("Manager"))] if Role.MANAGER in roles else []),
+            *([("agent", _now("Agent"))] if Role.AGENT in roles else []),
+        ]
+        links = (
+            (reverse(f"statements:{kind}-page-of", args=[user.public_id]), label) for kind, label in kinds
+        )
+        return format_html_join(" · ", '<a class="text-link" href="{}">{}</a>', links)
 
     @action(
         description=_("Add a staff member"),

@@ -28,6 +28,8 @@ OPEN_VIEWS = frozenset(
         "account_email_verification_sent",
         "account_confirm_email",
         "brokers:brand-stylesheet",
+        "brokers:brand-image",
+        "brokers:brand-icon",
         "brokers:choose-theme",
     }
 )

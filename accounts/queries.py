@@ -112,6 +112,14 @@ def agents_below(agent: Agent) -> dict[int, int]:
     return {row.pk: row.level for row in below}  # type: ignore[attr-defined]
 
 
+def client_name(client: User) -> str:
+    """What an agent reads of a client: the name that managers see too; of an address only its beginning and
+    where it is: b…@example.com.
+    """
+    name, _, domain = client.email.partition("@")
+    return client.full_name or f"{name[:1]}…@{domain}"
+
+
 def get_agent_for(user: Person | None) -> Agent:
     """The person's own agent profile. Raises `NotFound` for everybody who is not an agent."""
     agent: Agent | None = None

@@ -7,16 +7,28 @@ from zoneinfo import available_timezones
 
 from django import forms
 from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminFileFieldWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 from accounts.models import Role
+from brokers.brand import is_widget_host, logo_of, shades_of
 from brokers.errors import Refusal
-from brokers.models import Broker
+from brokers.images import MOST_BYTES, ImageNotUsable, icon_picture, logo_picture
+from brokers.models import BrandImage, Broker
+from brokers.palette import contrast, is_colour
+from brokers.services import remove_brand_image, set_brand_image
 from fees.calc.shares import Shares
 from offers.drafts import check_shares
 from pamm_platform.admin_pages import BackOfficeAdmin, plain
 from pamm_platform.admin_site import back_office
+from pamm_platform.templatetags.figures import NOTHING
 
 FEE_CEILINGS = (
     "performance_fee_ceiling",
@@ -25,6 +37,12 @@ FEE_CEILINGS = (
     "early_exit_fee_ceiling",
 )
 
+
+IMAGES = {
+    "logo": BrandImage.Kind.LOGO,
+    "logo_dark": BrandImage.Kind.LOGO_DARK,
+    "icon": BrandImage.Kind.ICON,
+}
 
 NOT_A_FRACTION = _("A fraction between 0 and 1: 0.5 is 50 %.")
 
@@ -42,6 +60,21 @@ class SharesField(forms.CharField):
         return typed
 
 
+class WidgetHostsField(forms.CharField):
+    """A list of origins, written with spaces between them; nothing that could say more in a policy."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return " ".join(value) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> Any:
+        typed = [origin for origin in re.split(r"[\s,]+", (super().to_python(value) or "").lower()) if origin]
+        if not all(is_widget_host(origin) for origin in typed):
+            raise forms.ValidationError(
+                _("Write addresses without a path: https://www.example.com"), code="bad_origin"
+            )
+        return typed
+
+
 class BrokerForm(forms.ModelForm):  # type: ignore[type-arg]
     """Refuses what pages or rollovers could not work with."""
 
@@ -53,6 +86,8 @@ class BrokerForm(forms.ModelForm):  # type: ignore[type-arg]
             "language",
             "primary_colour",
             "email_sender",
+            "email_footer",
+            "widget_hosts",
             "freeze_minutes",
             "quiet_minutes",
             "stale_tick_seconds",
@@ -64,6 +99,40 @@ class BrokerForm(forms.ModelForm):  # type: ignore[type-arg]
         )
         labels: ClassVar = {"fee_share_rate": _("Broker's share")}
 
+    logo = forms.FileField(
+        label=_("Logo"),
+        required=False,
+        widget=UnfoldAdminFileFieldWidget,
+        help_text=_("PNG, JPEG or WebP up to 1 MB; shown at most 240 by 48 pixels large."),
+    )
+    logo_dark = forms.FileField(
+        label=_("Logo on dark"),
+        required=False,
+        widget=UnfoldAdminFileFieldWidget,
+        help_text=_("For the dark theme, where the other one could not be seen."),
+    )
+    icon = forms.FileField(
+        label=_("Icon"),
+        required=False,
+        widget=UnfoldAdminFileFieldWidget,
+        help_text=_("For the browser's tab; a square."),
+    )
+    removed_images = forms.MultipleChoiceField(
+        label=_("Remove"),
+        required=False,
+        choices=BrandImage.Kind.choices,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+    )
+    widget_hosts = WidgetHostsField(
+        label=_("Sites with widgets"),
+        required=False,
+        max_length=1000,
+        widget=UnfoldAdminTextInputWidget,
+        help_text=_(
+            "Only these may show the public widgets in a frame, with spaces between them: "
+            "https://www.example.com"
+        ),
+    )
     agent_share_rates = SharesField(
         label=_("Agents' shares"),
         required=False,
@@ -77,10 +146,30 @@ class BrokerForm(forms.ModelForm):  # type: ignore[type-arg]
         self.initial["fee_share_rate"] = plain(self.instance.fee_share_rate)
 
     def clean_primary_colour(self) -> str:
-        colour: str = self.cleaned_data["primary_colour"]
-        if not re.fullmatch(r"#[0-9a-fA-F]{6}", colour):
+        colour: str = self.cleaned_data["primary_colour"].lower()
+        if not is_colour(colour):
             raise forms.ValidationError(_("Write a colour as #1f5fbf."), code="bad_colour")
-        return colour.lower()
+        return colour
+
+    def uploaded(self) -> dict[BrandImage.Kind, bytes]:
+        """The pictures that were sent, read from their beginning."""
+        sent = {kind: self.cleaned_data.get(name) for name, kind in IMAGES.items()}
+        for file in sent.values():
+            if file:
+                file.seek(0)
+        return {kind: file.read() for kind, file in sent.items() if file}
+
+    def _check_images(self, cleaned: dict[str, Any]) -> None:
+        for name, kind in IMAGES.items():
+            file = cleaned.get(name)
+            if not file:
+                continue
+            try:
+                if file.size > MOST_BYTES:
+                    raise ImageNotUsable(reason=_("The file is larger than 1 MB."))
+                (icon_picture if kind == BrandImage.Kind.ICON else logo_picture)(file.read())
+            except Refusal as refusal:
+                self.add_error(name, forms.ValidationError(str(refusal), code=refusal.code))
 
     def clean_time_zone(self) -> str:
         zone: str = self.cleaned_data["time_zone"]
@@ -99,6 +188,7 @@ class BrokerForm(forms.ModelForm):  # type: ignore[type-arg]
                     ),
                 )
         self._check_shares(cleaned)
+        self._check_images(cleaned)
         return cleaned
 
     def _check_shares(self, cleaned: dict[str, Any]) -> None:
@@ -117,10 +207,30 @@ class BrokerAdmin(BackOfficeAdmin):
     """The manager of `Broker` knows no other than the one in scope."""
 
     changers = frozenset({Role.ADMIN})
+    readonly_fields = ("shades", "pictures")
     form = BrokerForm
     list_display = ("name", "slug", "time_zone", "language", "performance_fee_ceiling", "fee_share_rate")
     fieldsets: Any = (
-        (_("Brand"), {"fields": ("name", "primary_colour", "email_sender", "language", "time_zone")}),
+        (
+            _("Brand"),
+            {
+                "fields": (
+                    "name",
+                    "primary_colour",
+                    "shades",
+                    "logo",
+                    "logo_dark",
+                    "icon",
+                    "removed_images",
+                    "pictures",
+                    "email_sender",
+                    "email_footer",
+                    "widget_hosts",
+                    "language",
+                    "time_zone",
+                )
+            },
+        ),
         (
             _("Limits"),
             {
@@ -151,3 +261,38 @@ class BrokerAdmin(BackOfficeAdmin):
             },
         ),
     )
+
+    @admin.display(description=_("Shades in use"))
+    def shades(self, broker: Broker) -> SafeString:
+        """What pages make of the colour so that it can be read, with the contrast of each."""
+        made = shades_of(broker)
+        rows = (
+            (_("Buttons"), made.fill, made.on_fill),
+            (_("Text and lines on light"), made.ink_on_light, "#ffffff"),
+            (_("Text and lines on dark"), made.ink_on_dark, "#131926"),
+        )
+        return format_html_join(
+            "",
+            '<div class="brand-shade"><span style="background:{};color:{}">Aa</span> {}: {} '
+            "<small>{} : 1</small></div>",
+            ((colour, other, name, colour, f"{contrast(colour, other):.1f}") for name, colour, other in rows),
+        )
+
+    @admin.display(description=_("Pictures in use"))
+    def pictures(self, broker: Broker) -> SafeString | str:
+        logos = [(logo_of(broker, kind), kind) for kind in BrandImage.Kind]
+        shown = [(logo.url, logo.width, logo.height, kind.label) for logo, kind in logos if logo]
+        if not shown:
+            return NOTHING
+        return format_html_join(
+            "",
+            '<span class="brand-picture"><img src="{}" width="{}" height="{}" alt="{}"></span>',
+            shown,
+        )
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        for kind in form.cleaned_data["removed_images"]:
+            remove_brand_image(broker=obj, kind=BrandImage.Kind(kind))
+        for kind, content in form.uploaded().items():
+            set_brand_image(broker=obj, kind=kind, uploaded=content)

@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from brokers.fields import PublicIdField
 from brokers.scope import current_broker_id
+from brokers.tenancy import TenantModel
 
 
 class OwnBrokerManager(models.Manager["Broker"]):
@@ -30,6 +31,22 @@ class Broker(models.Model):
     language = models.CharField(max_length=12, default="en")
     primary_colour = models.CharField(max_length=7, default="#1f5fbf")
     email_sender = models.EmailField(blank=True)
+    email_footer = models.TextField(
+        blank=True,
+        max_length=500,
+        help_text=_("Below every e-mail: the company, its address, who regulates it."),
+    )
+    brand_images = models.JSONField(
+        default=dict,
+        blank=True,
+        editable=False,
+        help_text=_("Which pictures there are: version and size by kind. Their bytes are `BrandImage`."),
+    )
+    widget_hosts = models.JSONField(
+        default=list,
+        blank=True,
+        help_text=_("Sites that may show the widgets in a frame, as https://www.example.com."),
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     # Rules the broker sets for all its PAMM accounts.
@@ -90,6 +107,29 @@ class Broker(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class BrandImage(TenantModel):
+    """A picture of the brand, written anew from what was uploaded (`brokers.images`); at most one of a kind.
+
+    In the database and not among files: it is kilobytes, belongs to one broker, and comes back with a backup.
+    """
+
+    class Kind(models.TextChoices):
+        LOGO = "logo", _("Logo")
+        LOGO_DARK = "logo-dark", _("Logo on dark")
+        ICON = "icon", _("Icon")
+
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    content = models.BinaryField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["broker", "kind"], name="brokers_brandimage_one_of_a_kind"),
+        ]
+
+    def __str__(self) -> str:
+        return self.kind
 
 
 class HostName(models.Model):

@@ -1,5 +1,8 @@
-"""Adding a broker: the platform operator's own act, as the owner of the tables."""
+"""Adding a broker: the platform operator's own act, as the owner of the tables. And its pictures, which are
+the broker's.
+"""
 
+import hashlib
 import re
 import zoneinfo
 from collections.abc import Sequence
@@ -8,7 +11,8 @@ from django.db import IntegrityError, connection, transaction
 from django.utils.translation import gettext_lazy as _
 
 from brokers.errors import Refusal
-from brokers.models import Broker, HostName
+from brokers.images import icon_picture, logo_picture
+from brokers.models import BrandImage, Broker, HostName
 from brokers.scope import broker_scope
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
@@ -71,6 +75,28 @@ def add_broker(
             for index, host in enumerate(folded)
         )
     return broker
+
+
+def set_brand_image(*, broker: Broker, kind: BrandImage.Kind, uploaded: bytes) -> None:
+    """Take a picture over, in the form in which it is shown. Raises `ImageNotUsable`."""
+    picture = icon_picture(uploaded) if kind == BrandImage.Kind.ICON else logo_picture(uploaded)
+    version = hashlib.sha256(picture.content).hexdigest()[:12]
+    with transaction.atomic():
+        BrandImage.objects.update_or_create(kind=kind, defaults={"content": picture.content})
+        broker.brand_images[str(kind)] = {
+            "version": version,
+            "width": picture.width,
+            "height": picture.height,
+        }
+        broker.save(update_fields=["brand_images"])
+
+
+def remove_brand_image(*, broker: Broker, kind: BrandImage.Kind) -> None:
+    """Back to what pages show without one."""
+    with transaction.atomic():
+        BrandImage.objects.filter(kind=kind).delete()
+        broker.brand_images.pop(str(kind), None)
+        broker.save(update_fields=["brand_images"])
 
 
 def _next_id() -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
+from pathlib import Path
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.totp.internal.auth import TOTP
@@ -27,8 +28,8 @@ from accounts.models import (
     Role,
     User,
 )
-from brokers.models import Broker
-from brokers.services import add_broker
+from brokers.models import BrandImage, Broker
+from brokers.services import add_broker, set_brand_image
 from demo.identifiers import PastIdentifiers
 from demo.plans import Stake
 from demo.scenario import (
@@ -48,6 +49,9 @@ from trading.models import TradingGroup, TradingServer
 from trading.simulator.history import PastAccount
 
 _WITHOUT_DECOMPOSITION = str.maketrans({"ı": "i", "ø": "o", "ł": "l"})
+BRANDS = Path(__file__).resolve().parent / "brands"
+# A page on the same machine may frame the widgets, to try that out.
+WIDGET_HOSTS = ("http://localhost:8000", "https://www.example.com")
 _FIRST_PAMM, _FIRST_HOUSE = 50_000, 90_000
 _HOUSE_FLOAT = {"USD": Decimal(10_000), "EUR": Decimal(10_000), "JPY": Decimal(1_000_000)}
 
@@ -110,6 +114,7 @@ def engage(
         time_zone=SERVER_TIME_ZONE,
     )
     since = min(births) - timedelta(days=7)
+    _dress(plan, broker)
     staff = _staff(plan, since)
     cast = Cast(plan, broker, server, staff["dealer"])
     groups = _groups(server)
@@ -151,6 +156,17 @@ def email_of(person: Person, slug: str) -> str:
 def totp_secret(email: str) -> str:
     """The same at every load: an authenticator enrolled once goes on working after `make demo-reset`."""
     return base64.b32encode(hashlib.sha256(f"pamm demo {email}".encode()).digest()[:20]).decode()
+
+
+def _dress(plan: BrokerPlan, broker: Broker) -> None:
+    """Give the broker its logos and icon."""
+    for kind in BrandImage.Kind:
+        picture = BRANDS / plan.slug / f"{kind}.png"
+        if picture.exists():
+            set_brand_image(broker=broker, kind=kind, uploaded=picture.read_bytes())
+    broker.email_footer = plan.email_footer
+    broker.widget_hosts = list(WIDGET_HOSTS)
+    broker.save(update_fields=["email_footer", "widget_hosts"])
 
 
 def _set_fee_rules(plan: BrokerPlan, broker: Broker) -> None:

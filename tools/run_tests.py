@@ -46,6 +46,7 @@ GROUPS = {
     "crashes": Group(300, 1, ("circle/test_killed_workers.py", "crashes"), beside=True),
     "reliability": Group(240, 1, ("reliability",), beside=True),
     "journeys": Group(120, 1, ("journeys",), beside=True),
+    "every_page": Group(100, 1, ("every_page",), beside=True),
 }
 
 # A full environment as a deployment has it; `check --deploy` on it must be silent.
@@ -55,6 +56,7 @@ DEPLOYMENT = {
     "FIELD_ENCRYPTION_KEYS": "Y2hlY2stb25seS1jaGVjay1vbmx5LWNoZWNrLW9ubHk=",
     "SEAL_SIGNING_KEY": "Y2hlY2stb25seS1jaGVjay1vbmx5LWNoZWNrLW9ubHk=",
     "SEAL_FOLDER": "/nonexistent/seals",
+    "STATEMENT_FOLDER": "/nonexistent/statements",
     "ALLOWED_HOSTS": "platform.example.com",
     "DEFAULT_FROM_EMAIL": "no-reply@example.com",
     "EMAIL_URL": "smtps://user:password@mail.example.com:465",
@@ -202,8 +204,8 @@ def _print_outcomes(outcomes: list[Outcome], total: float) -> None:
     for outcome in outcomes:
         verdict = "ok" if outcome.held else "FAILED"
         over = "  over its budget" if outcome.seconds > outcome.budget else ""
-        print(f"  {outcome.name:10} {outcome.seconds:6.1f} s of {outcome.budget:4.0f} s  {verdict}{over}")
-    print(f"  {'total':10} {total:6.1f} s", flush=True)
+        print(f"  {outcome.name:11} {outcome.seconds:6.1f} s of {outcome.budget:4.0f} s  {verdict}{over}")
+    print(f"  {'total':11} {total:6.1f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from django.db.models import BigIntegerField, DecimalField, F, Max, OuterRef, Q, QuerySet, Subquery, Value
-from django.db.models.functions import Cast, Coalesce, Extract, Floor
+from django.db.models import BigIntegerField, F, Max, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Cast, Extract, Floor, Greatest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -23,15 +23,27 @@ from allocation.calc.price import Price
 from allocation.models import Investment
 from allocation.models import PricePoint as PriceRow
 from brokers.errors import NotFound, Refusal
+from brokers.fields import AmountField
 from offers.models import Offer, Terms
-from offers.queries import current_terms, offers_open_to, resolve_join_link, with_current_terms
-from track_record.calc.record import drawdown, months_before
+from offers.queries import (
+    current_terms,
+    offers_open_to,
+    offers_seen_by,
+    resolve_join_link,
+    with_current_terms,
+)
+from track_record.calc.drawdown import Drawdown, drawdown
+from track_record.calc.ranks import NOT_PRICED, NOT_TOLD, rank_of, rank_of_age
+from track_record.calc.record import months_before
+from track_record.calc.statistics import PricePoint
 from track_record.models import AccountStatistics
 
 PAGE_SIZE = 24
 CHART_POINTS = 400
-_LOWEST = Decimal("-1000000000")
-_NUMBER: DecimalField[Any, Any] = DecimalField(max_digits=30, decimal_places=9)
+#: What no list of accounts reads.
+LONG_COLUMNS = ("daily", "months", "distribution")
+#: A minimum is ranked by its 8 places, as an amount is kept.
+_AMOUNT_PLACES = 8
 
 
 class Sort(StrEnum):
@@ -59,6 +71,7 @@ class Filters:
     minimum_return: Decimal | None = None
     maximum_drawdown: Decimal | None = None
     affordable_with: Decimal | None = None
+    minimum_months: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,24 +106,43 @@ def leaderboard(
 ) -> LeaderboardPage:
     """Offers open to `user`, the best first by `sort`; the same number of queries whatever their number.
 
-    Pages go on from the last row seen, so rows that move meanwhile are not shown twice. A cursor that is none
-    begins at the first page.
+    Accounts without a price come last. Pages go on from the last row seen, so rows that move meanwhile are
+    not shown twice. A cursor that is none begins at the first page.
     """
-    offers = _ranked(_filtered(offers_open_to(user), filters or Filters()), sort)
     position = _position(cursor)
-    if position is not None:
-        rank, last_pk = position
-        offers = offers.filter(Q(rank__lt=rank) | Q(rank=rank, pk__lt=last_pk))
-    found: list[Any] = list(
-        with_current_terms(offers.order_by("-rank", "-pk"))
-        .select_related("account__manager", "account__statistics")
-        .defer("account__statistics__daily", "account__statistics__months")[: PAGE_SIZE + 1]
-    )
+    found: list[Any] = []
+    for offers in _ranked(_filtered(offers_open_to(user), filters or Filters()), sort):
+        if len(found) <= PAGE_SIZE:
+            found += _after(offers, position)[: PAGE_SIZE + 1 - len(found)]
     shown = found[:PAGE_SIZE]
     return LeaderboardPage(
         rows=[_row(offer) for offer in shown],
         next_cursor=_cursor(shown[-1]) if len(found) > PAGE_SIZE else None,
     )
+
+
+def _after(offers: Any, position: tuple[int, int] | None) -> QuerySet[Offer]:
+    """Those that come after a position, in order, with all that a row shows."""
+    if position is not None:
+        rank, last_pk = position
+        # The first condition is what an index can be entered by.
+        offers = offers.filter(rank__lte=rank).filter(Q(rank__lt=rank) | Q(pk__lt=last_pk))
+    return (
+        with_current_terms(offers.order_by("-rank", "-pk"))
+        .select_related("account__manager", "account__statistics")
+        .defer(*(f"account__statistics__{name}" for name in LONG_COLUMNS))
+    )
+
+
+def offers_to_compare(user: User | None, public_ids: Sequence[uuid.UUID]) -> list[LeaderboardRow]:
+    """Those of the offers that this person may see, in the given order; each once."""
+    found = {
+        offer.public_id: offer
+        for offer in with_current_terms(offers_seen_by(user).filter(public_id__in=public_ids)).select_related(
+            "account__statistics"
+        )
+    }
+    return [_row(found[public_id]) for public_id in dict.fromkeys(public_ids) if public_id in found]
 
 
 def currencies_offered(user: User | None) -> list[str]:
@@ -147,15 +179,48 @@ def price_series(
     seconds = max((account.last_priced_at - begins) / timedelta(seconds=1), 1.0)
     stretch = math.ceil(seconds / max_points)
     highest = rows.filter(priced_at__lt=begins).aggregate(highest=Max("price"))["highest"] or Decimal(0)
-    last_of_stretches = (
+    stretches = (
         rows.filter(priced_at__gte=begins)
         .annotate(stretch=Cast(Floor(Extract("priced_at", "epoch")), BigIntegerField()) / Value(stretch))
         .values("stretch")
-        .annotate(last=Max("sequence"))
-        .values("last")
+        .annotate(last=Max("sequence"), highest=Max("price"))
     )
-    thinned = rows.filter(sequence__in=last_of_stretches).order_by("sequence")
-    return _with_drawdown(list(thinned.values_list("priced_at", "price")), highest)
+    highest_until = {found["last"]: found["highest"] for found in stretches}
+    shown = rows.filter(sequence__in=list(highest_until)).order_by("sequence")
+    points = []
+    for sequence, at, price in shown.values_list("sequence", "priced_at", "price"):
+        # The highest of a stretch need not be its last, which alone is shown.
+        highest = max(highest, highest_until[sequence])
+        points.append(SeriesPoint(at, price, _below(price, highest)))
+    return points
+
+
+def start_price(account: PammAccount, since: datetime | None) -> Decimal | None:
+    """The price that the return of a range counts from: the one that the kept statistics take, so that chart
+    and figures agree. None before the account's first price.
+    """
+    statistics = statistics_of(account)
+    if statistics is None or statistics.series != account.series or not statistics.daily:
+        return None
+    daily = daily_points(statistics)
+    before = [point for point in daily if since is not None and point.at <= since]
+    return (before[-1] if before else daily[0]).price.rounded()
+
+
+def daily_points(statistics: AccountStatistics) -> list[PricePoint]:
+    """The kept daily prices, oldest first."""
+    return [
+        PricePoint(datetime.fromisoformat(at), Price(Decimal(equity), Decimal(units)))
+        for at, equity, units in statistics.daily
+    ]
+
+
+def deepest_drawdown(statistics: AccountStatistics) -> Drawdown | None:
+    """The deepest fall with its dates; None before the first."""
+    began_at, lowest_at = statistics.drawdown_began_at, statistics.drawdown_lowest_at
+    if statistics.maximum_drawdown is None or began_at is None or lowest_at is None:
+        return None
+    return Drawdown(statistics.maximum_drawdown, began_at, lowest_at, statistics.drawdown_recovered_at)
 
 
 class ChartRange(StrEnum):
@@ -240,37 +305,50 @@ def _filtered(offers: QuerySet[Offer], filters: Filters) -> QuerySet[Offer]:
     if filters.currency:
         offers = offers.filter(account__currency=filters.currency)
     if filters.minimum_return is not None:
-        offers = offers.annotate(
-            headline=Coalesce("account__statistics__return_12m", "account__statistics__total_return")
-        ).filter(headline__gte=filters.minimum_return)
+        offers = offers.filter(account__statistics__rank_return__gte=rank_of(filters.minimum_return))
     if filters.maximum_drawdown is not None:
-        offers = offers.filter(account__statistics__maximum_drawdown__gte=-filters.maximum_drawdown)
+        deepest = rank_of(-filters.maximum_drawdown)
+        offers = offers.filter(account__statistics__rank_drawdown__gte=deepest)
+    if filters.minimum_months is not None:
+        since = months_before(timezone.now(), filters.minimum_months)
+        offers = offers.filter(account__statistics__rank_age__gte=rank_of_age(since))
     if filters.affordable_with is not None:
         offers = offers.annotate(minimum=_minimum_first()).filter(minimum__lte=filters.affordable_with)
     return offers
 
 
-def _ranked(offers: QuerySet[Offer], sort: Sort) -> Any:
-    """The offers with `rank`, the larger the better; lowest where there is nothing to rank by."""
-    statistics = "account__statistics__"
-    expression: Any = {
-        Sort.RETURN: Coalesce(F(f"{statistics}return_12m"), F(f"{statistics}total_return")),
-        Sort.RETURN_3M: F(f"{statistics}return_3m"),
-        Sort.RETURN_1M: F(f"{statistics}return_1m"),
-        Sort.TOTAL_RETURN: F(f"{statistics}total_return"),
-        Sort.DRAWDOWN: F(f"{statistics}maximum_drawdown"),
-        Sort.INVESTORS: F(f"{statistics}investors"),
-        Sort.MONEY: F("account__last_equity"),
-        Sort.AGE: -Extract(f"{statistics}first_priced_at", "epoch"),
-        Sort.MINIMUM: -_minimum_first(),
-    }[sort]
-    rank = Cast(Coalesce(Cast(expression, _NUMBER), Value(_LOWEST), output_field=_NUMBER), _NUMBER)
-    return offers.annotate(rank=rank)
+def _ranked(offers: QuerySet[Offer], sort: Sort) -> list[QuerySet[Offer]]:
+    """The offers with `rank`, the larger the better: all in one, or those with a price and then those
+    without. So an index leads to the best of the former.
+    """
+    if sort is Sort.MINIMUM:
+        lowest_first = Cast(-_minimum_first() * 10**_AMOUNT_PLACES, BigIntegerField())
+        return [offers.annotate(rank=Greatest(lowest_first, Value(NOT_TOLD)))]
+    return [
+        offers.filter(account__statistics__isnull=False).annotate(
+            rank=F(f"account__statistics__{RANKS_OF_SORTS[sort]}")
+        ),
+        offers.filter(account__statistics__isnull=True).annotate(
+            rank=Value(NOT_PRICED, output_field=BigIntegerField())
+        ),
+    ]
+
+
+RANKS_OF_SORTS = {
+    Sort.RETURN: "rank_return",
+    Sort.RETURN_3M: "rank_return_3m",
+    Sort.RETURN_1M: "rank_return_1m",
+    Sort.TOTAL_RETURN: "rank_total",
+    Sort.DRAWDOWN: "rank_drawdown",
+    Sort.INVESTORS: "rank_investors",
+    Sort.MONEY: "rank_money",
+    Sort.AGE: "rank_age",
+}
 
 
 def _minimum_first() -> Any:
     newest = Terms.objects.filter(offer=OuterRef("pk")).order_by("-version")
-    return Subquery(newest.values("minimum_first")[:1], output_field=_NUMBER)
+    return Subquery(newest.values("minimum_first")[:1], output_field=AmountField())
 
 
 def _row(offer: Offer) -> LeaderboardRow:
@@ -284,37 +362,19 @@ def _row(offer: Offer) -> LeaderboardRow:
 
 
 def _cursor(offer: Any) -> str:
-    return (
-        base64.urlsafe_b64encode(json.dumps([format(offer.rank, "f"), offer.pk]).encode())
-        .decode()
-        .rstrip("=")
-    )
+    return base64.urlsafe_b64encode(json.dumps([offer.rank, offer.pk]).encode()).decode().rstrip("=")
 
 
-def _position(cursor: str | None) -> tuple[Decimal, int] | None:
+def _position(cursor: str | None) -> tuple[int, int] | None:
     if not cursor:
         return None
     try:
         rank, pk = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        position = Decimal(str(rank)), int(pk)
-    except (ValueError, TypeError, binascii.Error, InvalidOperation):
+        position = int(rank), int(pk)
+    except (ValueError, TypeError, OverflowError, binascii.Error):
         return None
-    return (
-        position
-        if position[0].is_finite() and abs(position[0]) < 10**20 and 0 <= position[1] < 2**63
-        else None
-    )
+    return position if abs(position[0]) <= -NOT_PRICED and 0 <= position[1] < 2**63 else None
 
 
-def _with_drawdown(rows: Sequence[tuple[datetime, Decimal]], highest: Decimal) -> list[SeriesPoint]:
-    points = []
-    for at, price in rows:
-        highest = max(highest, price)
-        below = drawdown(Price(price, Decimal(1)), Price(highest, Decimal(1)))
-        points.append(SeriesPoint(at, price, below))
-    return points
-
-
-def age_in_days(statistics: AccountStatistics) -> int:
-    """Whole days since the first price of the present series."""
-    return max((timezone.now() - statistics.first_priced_at).days, 0)
+def _below(price: Decimal, highest: Decimal) -> Decimal:
+    return drawdown(Price(price, Decimal(1)), Price(highest, Decimal(1)))

@@ -14,9 +14,12 @@ from allocation.calc.units import value as value_of_units
 from allocation.models import Investment
 from allocation.models import PricePoint as PriceRow
 from brokers.queries import broker_in_scope
+from track_record.calc.drawdown import Peak
+from track_record.calc.ranks import rank_of, rank_of_age
 from track_record.calc.record import Record, extended, summary
 from track_record.calc.statistics import PricePoint
 from track_record.models import AccountStatistics
+from track_record.queries import daily_points, deepest_drawdown
 
 POINTS_AT_ONCE = 2000
 
@@ -38,6 +41,8 @@ def refresh_statistics(accounts: Iterable[PammAccount], as_of: datetime | None =
             continue
         row.investors, own_units = people.get(account.pk, (0, Decimal(0)))
         row.own_capital = _worth(own_units, account)
+        row.money = account.last_equity
+        _rank(row, account.currency_digits)
         _save(row)
         refreshed += 1
     return refreshed
@@ -108,24 +113,21 @@ def _record_of(row: AccountStatistics) -> Record:
     return Record(
         first_at=row.first_priced_at,
         daily=tuple(daily_points(row)),
-        peak=Price(row.peak_equity, row.peak_units),
-        maximum_drawdown=row.maximum_drawdown or Decimal(0),
+        peak=Peak(row.peak_at, Price(row.peak_equity, row.peak_units)),
+        deepest=deepest_drawdown(row),
     )
-
-
-def daily_points(row: AccountStatistics) -> Sequence[PricePoint]:
-    """The kept daily prices, oldest first."""
-    return [
-        PricePoint(datetime.fromisoformat(at), Price(Decimal(equity), Decimal(units)))
-        for at, equity, units in row.daily
-    ]
 
 
 def _write(row: AccountStatistics, record: Record, zone: tzinfo, sequence: int) -> None:
     told = summary(record, zone)
     row.sequence = sequence
     row.first_priced_at, row.as_of = record.first_at, record.latest.at
-    row.peak_equity, row.peak_units = record.peak.equity, record.peak.units
+    row.peak_at = record.peak.at
+    row.peak_equity, row.peak_units = record.peak.price.equity, record.peak.price.units
+    deepest = record.deepest
+    row.drawdown_began_at = deepest.began_at if deepest else None
+    row.drawdown_lowest_at = deepest.lowest_at if deepest else None
+    row.drawdown_recovered_at = deepest.recovered_at if deepest else None
     for name in (
         "total_return",
         "return_1m",
@@ -141,12 +143,27 @@ def _write(row: AccountStatistics, record: Record, zone: tzinfo, sequence: int) 
         "winning_share",
     ):
         setattr(row, name, getattr(told, name))
+    row.missing = {name: reason.value for name, reason in told.missing.items()}
     row.daily = [
         [point.at.isoformat(), format(point.price.equity, "f"), format(point.price.units, "f")]
         for point in record.daily
     ]
     row.months = [[month.year, month.month, format(month.rate, "f")] for month in told.months]
+    row.distribution = [[_text(bar.low), _text(bar.high), bar.days] for bar in told.distribution.bars]
+    row.unchanged_days = told.distribution.unchanged
     row.sparkline = [format(price, "f") for price in told.sparkline]
+
+
+def _text(bound: Decimal | None) -> str | None:
+    return None if bound is None else format(bound, "f")
+
+
+def _rank(row: AccountStatistics, digits: int) -> None:
+    row.rank_return = rank_of(row.headline_return)
+    row.rank_return_3m, row.rank_return_1m = rank_of(row.return_3m), rank_of(row.return_1m)
+    row.rank_total, row.rank_drawdown = rank_of(row.total_return), rank_of(row.maximum_drawdown)
+    row.rank_investors, row.rank_money = row.investors, rank_of(row.money, digits)
+    row.rank_age = rank_of_age(row.first_priced_at)
 
 
 def _people_in(accounts: Sequence[PammAccount]) -> dict[int, tuple[int, Decimal]]:

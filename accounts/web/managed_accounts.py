@@ -20,6 +20,7 @@ from investing.models import Request
 from money.exact import ZERO, exact_sum
 from rollover.models import Rollover
 from track_record.models import AccountStatistics
+from track_record.queries import LONG_COLUMNS
 
 ACCRUED_KEPT_SECONDS = 3600
 
@@ -68,8 +69,7 @@ def managed_accounts(accounts: Iterable[PammAccount]) -> list[ManagedAccount]:
     accrued = accrued_fees(rows)
     yesterday = _prices_before_today(rows)
     statistics = {
-        row.account_id: row
-        for row in AccountStatistics.objects.filter(account__in=rows).defer("daily", "months")
+        row.account_id: row for row in AccountStatistics.objects.filter(account__in=rows).defer(*LONG_COLUMNS)
     }
     last_rollovers = _last_rollovers(rows)
     return [

@@ -53,10 +53,61 @@
     });
   });
 
+  // Confirmation sheets: the link leads to a page that asks; where this script runs, its question opens in place.
+  const openSheet = async (link) => {
+    let answer;
+    try {
+      answer = await fetch(link.href, { headers: { Accept: "text/html" } });
+    } catch {
+      answer = null;
+    }
+    const page = answer?.ok ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
+    const question = page?.querySelector("[data-sheet-content]");
+    const title = page?.querySelector("h1");
+    if (!question || !title) return location.assign(link.href);
+    const sheet = document.createElement("dialog");
+    const heading = document.createElement("h2");
+    sheet.className = "sheet";
+    heading.className = "sheet-title";
+    heading.id = "sheet-title";
+    heading.textContent = title.textContent;
+    sheet.setAttribute("aria-labelledby", heading.id);
+    sheet.append(heading, document.importNode(question, true));
+    // There the form sends to its own address, and the way back is a link: here it is closing the sheet.
+    sheet.querySelectorAll("form:not([action])").forEach((form) => form.setAttribute("action", link.href));
+    sheet.addEventListener("click", (event) => {
+      if (event.target !== sheet && !event.target.closest("[data-sheet-close]")) return;
+      event.preventDefault();
+      sheet.close();
+    });
+    sheet.addEventListener("close", () => {
+      sheet.remove();
+      link.focus();
+    });
+    document.getElementById("content").append(sheet);
+    sheet.showModal();
+  };
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-sheet]");
+    if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
+    event.preventDefault();
+    openSheet(link);
+  });
+
   // Good news leaves by itself; what needs doing stays.
   document.querySelectorAll(".toasts .notice-success, .toasts .notice-info").forEach((toast) => {
     window.setTimeout(() => toast.classList.add("is-leaving"), 8000);
     window.setTimeout(() => toast.remove(), 8600);
+  });
+
+  // What is there to be copied.
+  document.querySelectorAll("[data-copies]").forEach((button) => {
+    if (!navigator.clipboard) return;
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(document.getElementById(button.dataset.copies).value);
+      button.querySelector("span").textContent = button.dataset.copied;
+    });
   });
 
   // Selects that filter submit at once.

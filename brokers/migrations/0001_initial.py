@@ -2,6 +2,8 @@
 
 import brokers.fields
 import brokers.identifiers
+import brokers.scope
+import django.db.models.deletion
 from django.db import migrations, models
 
 
@@ -26,6 +28,9 @@ class Migration(migrations.Migration):
                 ('language', models.CharField(default='en', max_length=12)),
                 ('primary_colour', models.CharField(default='#1f5fbf', max_length=7)),
                 ('email_sender', models.EmailField(blank=True, max_length=254)),
+                ('email_footer', models.TextField(blank=True, help_text='Below every e-mail: the company, its address, who regulates it.', max_length=500)),
+                ('brand_images', models.JSONField(blank=True, default=dict, editable=False, help_text='Which pictures there are: version and size by kind. Their bytes are `BrandImage`.')),
+                ('widget_hosts', models.JSONField(blank=True, default=list, help_text='Sites that may show the widgets in a frame, as https://www.example.com.')),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('freeze_minutes', models.PositiveSmallIntegerField(default=0, help_text='A request confirmed later than this before a rollover waits for the next one.')),
                 ('quiet_minutes', models.PositiveSmallIntegerField(default=5, help_text="Around the server's day change nothing is priced, this many minutes either side.")),
@@ -54,6 +59,18 @@ class Migration(migrations.Migration):
             ],
             options={
                 'constraints': [models.UniqueConstraint(condition=models.Q(('is_primary', True)), fields=('broker_id',), name='brokers_hostname_one_primary')],
+            },
+        ),
+        migrations.CreateModel(
+            name='BrandImage',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(choices=[('logo', 'Logo'), ('logo-dark', 'Logo on dark'), ('icon', 'Icon')], max_length=12)),
+                ('content', models.BinaryField()),
+                ('broker', models.ForeignKey(db_constraint=False, db_index=False, default=brokers.scope.broker_id_or_none, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='brokers.broker')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('broker', 'kind'), name='brokers_brandimage_one_of_a_kind'), models.UniqueConstraint(fields=('broker', 'id'), name='brokers_brandimage_tenant_key')],
             },
         ),
     ]

@@ -8,6 +8,7 @@ from django.db.models import Model, QuerySet
 from django.http import StreamingHttpResponse
 
 from brokers.scope import broker_scope, current_broker_id
+from brokers.spreadsheets import harmless
 
 M = TypeVar("M", bound=Model)
 ROWS_AT_ONCE = 500
@@ -36,7 +37,7 @@ def csv_lines(
     while True:
         with broker_scope(broker_id):
             batch = list(rows.filter(pk__gt=last).order_by("pk")[:ROWS_AT_ONCE])
-            written = [[_harmless(text) for text in columns_of(row)] for row in batch]
+            written = [[harmless(text) for text in columns_of(row)] for row in batch]
         if not batch:
             return
         last = batch[-1].pk
@@ -49,13 +50,3 @@ class _Line:
 
     def write(self, line: str) -> str:
         return line
-
-
-def _harmless(text: str) -> str:
-    """A text that a spreadsheet does not take for a formula; a negative number stays one."""
-    is_formula = text[:1] in ("=", "+", "-", "@", "\t", "\r")
-    return f"'{text}" if is_formula and not _is_number(text) else text
-
-
-def _is_number(text: str) -> bool:
-    return text.lstrip("+-").replace(".", "", 1).isdecimal()

@@ -1,11 +1,12 @@
 """What comes in with a request, and the reader of a page: his time zone, and what of the page may be kept."""
 
 from collections.abc import Callable
-from zoneinfo import ZoneInfo, available_timezones
 
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
+
+from brokers.queries import zone_called
 
 NUL = "\0"
 
@@ -28,6 +29,31 @@ class StorableTextMiddleware:
         return self.get_response(request)
 
 
+class WidgetMiddleware:
+    """Widgets know nobody: whatever cookies came are taken away before anything reads them, and none is set.
+
+    So a widget is the same for everybody and kept by any cache, whatever looked for a session on the way. A
+    frame on another site learns nothing of who is signed in here.
+    """
+
+    PREFIX = "/widgets/"
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not request.path_info.startswith(self.PREFIX):
+            return self.get_response(request)
+        request.COOKIES.clear()
+        request.META.pop("HTTP_COOKIE", None)
+        response = self.get_response(request)
+        response.cookies.clear()
+        # Of the session and of the browser's languages: a widget goes by neither.
+        for header in ("Vary", "Content-Language"):
+            response.headers.pop(header, None)
+        return response
+
+
 class ReaderMiddleware:
     """Activates the person's time zone, else the broker's; keeps a signed-in person's pages out of every
     cache.
@@ -44,12 +70,8 @@ class ReaderMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         broker = request.broker  # type: ignore[attr-defined]
         own_zone: str = getattr(request.user, "time_zone", "")
-        with timezone.override(_zone(own_zone) or _zone(broker.time_zone)):
+        with timezone.override(zone_called(own_zone) or zone_called(broker.time_zone)):
             response = self.get_response(request)
         if request.user.is_authenticated and not response.has_header("Cache-Control"):
             response["Cache-Control"] = "private, no-store"
         return response
-
-
-def _zone(name: str) -> ZoneInfo | None:
-    return ZoneInfo(name) if name in available_timezones() else None

@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Agent, PammAccount, PersonalAccount, User
-from accounts.queries import agents_below
+from accounts.queries import agents_below, client_name
 from fees.explanations import fee_title
 from fees.models import ChargePart
 from fees.recipients import Place, payable_endpoints
@@ -205,12 +205,6 @@ def introducers_of(agent: Agent) -> list[str]:
 def accounts_paying(agent: Agent) -> QuerySet[PammAccount]:
     """Whose investors' fees the agent has had a part of."""
     return PammAccount.objects.filter(pk__in=_parts(agent).values("account")).order_by("pk")
-
-
-def client_name(client: User) -> str:
-    """The name that managers see too; of an address only its beginning and where it is: b…@example.com."""
-    name, _, domain = client.email.partition("@")
-    return client.full_name or f"{name[:1]}…@{domain}"
 
 
 def _parts(agent: Agent) -> QuerySet[ChargePart]:

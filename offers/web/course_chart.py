@@ -14,21 +14,12 @@ from django.utils.formats import date_format, number_format
 
 from accounts.models import PammAccount
 from fees.calc.scenario import Course, Month
+from offers.web.axes import Tick, round_steps
 from pamm_platform.templatetags.figures import MINUS
 
 WIDTH, HEIGHT = 640, 260
 LEFT, RIGHT, TOP, BOTTOM = 76, 14, 12, 28
-MOST_TICKS = 5
 MOST_DATES = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """Where a mark of an axis stands, and what stands there. `is_between`: left out where it is narrow."""
-
-    position: float
-    label: str
-    is_between: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +44,7 @@ def course_chart(played: Course, account: PammAccount) -> CourseChart:
     """The months of a course from joining to its end."""
     months = played.months
     figures = [amount for month in months for amount in (month.before_fees, month.kept, month.put_in_so_far)]
-    ticks = _round_steps(min(figures), max(figures))
+    ticks = round_steps(min(figures), max(figures), least=max(abs(max(figures)) / 100, Decimal("0.01")))
     low, high = min(ticks[0], min(figures)), max(ticks[-1], max(figures))
     first, last = months[0].at, months[-1].at
 
@@ -94,15 +85,3 @@ def _as_stairs(points: Sequence[str]) -> list[str]:
     for before, after in pairwise(points):
         turned += [f"{after.partition(',')[0]},{before.partition(',')[2]}", after]
     return turned
-
-
-def _round_steps(low: Decimal, high: Decimal) -> list[Decimal]:
-    """Round amounts from at or below `low` to at or above `high`."""
-    spread = max(high - low, abs(high) / 100, Decimal("0.01"))
-    magnitude = Decimal(1).scaleb((spread / MOST_TICKS).adjusted())
-    step = next(magnitude * times for times in (1, 2, 5, 10) if spread / (magnitude * times) <= MOST_TICKS)
-    begins = low // step - (1 if low % step < 0 else 0)
-    ticks = [begins * step]
-    while ticks[-1] < high:
-        ticks.append(ticks[-1] + step)
-    return ticks

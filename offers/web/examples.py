@@ -19,6 +19,8 @@ from offers.models import Terms
 from offers.queries import entry_fee_of, fee_terms_of
 from offers.words import amount_in_words, percent_in_words
 
+#: More fees than these beside the one on profit are counted, not named.
+MOST_NAMED = 2
 EXAMPLE_RETURNS = (Decimal("-0.10"), Decimal("0.05"), Decimal("0.20"), Decimal("0.50"))
 
 
@@ -103,6 +105,33 @@ def fee_in_short(terms: Terms) -> tuple[Decimal, Decimal]:
     """Lowest and highest rate of the performance fee, as fractions."""
     rates = [tier.rate for tier in Schedule.from_json(terms.performance_schedule).tiers]
     return min(rates), max(rates)
+
+
+def fees_in_words(terms: Terms) -> str:
+    """All fees in one line: the one on profit, and the others by name or, where there are many, by number.
+
+    `0–50 % of new profit; management fee 2 % per year`.
+    """
+    bounds = fee_in_short(terms)
+    others = other_fees(terms)
+    parts = []
+    if any(bounds):
+        parts.append(_("{rate} of new profit").format(rate=_range_in_words(*bounds)))
+    elif not others:
+        return _("none")
+    if len(others) > MOST_NAMED:
+        parts.append(ngettext("one more fee", "{count} more fees", len(others)).format(count=len(others)))
+    else:
+        parts += [_("{fee} {price}").format(fee=fee.label.lower(), price=fee.price) for fee in others]
+    return "; ".join(parts)
+
+
+def _range_in_words(lowest: Decimal, highest: Decimal) -> str:
+    if lowest == highest:
+        return percent_in_words(lowest)
+    return _("{lowest} to {highest}").format(
+        lowest=percent_in_words(lowest), highest=percent_in_words(highest)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
-"""Offers as an investor sees them: the leaderboard, one offer, and joining it."""
+"""Joining an offer as an investor: how much from where, what it costs, done."""
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -12,8 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods
 
 from accounts.models import PersonalAccount, User
 from accounts.queries import personal_accounts_of
@@ -28,58 +26,9 @@ from investing.web.schedule import next_rollover_at
 from offers.errors import JoinLinkUsed
 from offers.models import Offer, Terms
 from offers.queries import current_terms, get_offer_for, resolve_join_link
-from offers.web.examples import entry_fee, fee_examples, fee_in_short, other_fees, tier_table
-from offers.web.investor_forms import FirstDepositForm, LeaderboardForm
-from offers.web.monthly import monthly_table
+from offers.web.examples import entry_fee, fee_examples, other_fees, tier_table
+from offers.web.investor_forms import FirstDepositForm
 from offers.words import terms_in_words
-from track_record.models import AccountStatistics
-from track_record.queries import ChartRange, Sort, age_in_days, currencies_offered, leaderboard, statistics_of
-
-EXAMPLE_CAPITAL = Decimal(1000)
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Where the neighbours of a page of results are."""
-
-    is_first: bool
-    first_url: str
-    next_url: str | None
-
-
-@require_safe
-def leaderboard_page(request: HttpRequest) -> HttpResponse:
-    """Every offer open to the reader, best first, with filters."""
-    user = _signed_in(request)
-    form = LeaderboardForm(request.GET, currencies=currencies_offered(user))
-    form.is_valid()
-    cursor = request.GET.get("after")
-    found = leaderboard(user, form.filters(), form.order(), cursor)
-    context = {
-        "form": form,
-        "cards": [(row, fee_in_short(row.terms), bool(other_fees(row.terms))) for row in found.rows],
-        "page": Page(
-            is_first=cursor is None,
-            first_url=_with_parameters(request, after=None),
-            next_url=_with_parameters(request, after=found.next_cursor) if found.next_cursor else None,
-        ),
-        "sorts_by_default": form.order() is Sort.RETURN,
-    }
-    return render(request, "offers/leaderboard.html", context)
-
-
-@require_safe
-def offer_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
-    """One offer: its track record, what it costs, the way in."""
-    return _offer_page(request, get_offer_for(_signed_in(request), public_id))
-
-
-@require_safe
-def by_link_page(request: HttpRequest, token: str) -> HttpResponse:
-    """The offer that a join link opens."""
-    return _offer_page(
-        request, get_offer_for(_signed_in(request), resolve_join_link(token).offer.public_id, token), token
-    )
 
 
 @login_required
@@ -206,82 +155,6 @@ def _review(
     return render(request, "offers/join_review.html", context, status=422 if form.errors else 200)
 
 
-def _offer_page(request: HttpRequest, offer: Offer, token: str | None = None) -> HttpResponse:
-    user = _signed_in(request)
-    account, terms = offer.account, current_terms(offer)
-    statistics = statistics_of(account)
-    series_url = reverse("track_record_api:price-series", args=[account.public_id])
-    capital = max(EXAMPLE_CAPITAL, terms.minimum_first)
-    for_joining = entry_fee(terms, capital)
-    context = {
-        "offer": offer,
-        "account": account,
-        "terms": terms,
-        "terms_in_words": terms_in_words(terms),
-        "fee": fee_in_short(terms),
-        "other_fees": other_fees(terms),
-        "tiers": tier_table(terms),
-        "examples": fee_examples(terms, capital - for_joining),
-        "for_joining": for_joining,
-        "example_capital": capital,
-        "statistics": statistics,
-        "figures": _figures_with_meaning(statistics) if statistics else [],
-        "own_share": _own_share(statistics, account.last_equity) if statistics else None,
-        "age": age_in_days(statistics) if statistics else 0,
-        "months": monthly_table(statistics) if statistics else [],
-        "ranges": ChartRange.with_labels(),
-        "series_url": f"{series_url}?{urlencode({'link': token})}" if token else series_url,
-        "is_own": user is not None and account.manager.user_id == user.pk,
-        "is_joinable": is_joinable(offer),
-        "join_url": join_url(offer, token),
-        "token": token,
-    }
-    return render(request, "offers/offer.html", context)
-
-
-@dataclass(frozen=True, slots=True)
-class FigureWithMeaning:
-    """A statistic and what it means. `kind` says how it is written: signed, percent or ratio."""
-
-    label: str
-    value: Decimal | None
-    kind: str
-    meaning: str
-
-
-def _figures_with_meaning(statistics: AccountStatistics) -> list[FigureWithMeaning]:
-    return [
-        FigureWithMeaning(str(label), getattr(statistics, name), kind, str(meaning))
-        for name, kind, label, meaning in _FIGURES
-    ]
-
-
-_FIGURES = (
-    ("total_return", "signed", gettext_lazy("Return since start"),
-     gettext_lazy("Growth of one unit since the first price, before fees. Flows do not change it.")),
-    ("maximum_drawdown", "signed", gettext_lazy("Largest drawdown"),
-     gettext_lazy("The deepest fall from a highest price to a later lowest one, over all rollovers.")),
-    ("current_drawdown", "signed", gettext_lazy("Drawdown now"),
-     gettext_lazy("How far the latest price lies below the highest so far.")),
-    ("volatility", "percent", gettext_lazy("Volatility"),
-     gettext_lazy("How much daily returns vary, scaled to one year. Higher means a rougher ride.")),
-    ("sharpe_ratio", "ratio", gettext_lazy("Sharpe ratio"),
-     gettext_lazy("Yearly return per unit of volatility. Below 0 the account lost money.")),
-    ("sortino_ratio", "ratio", gettext_lazy("Sortino ratio"),
-     gettext_lazy("Like Sharpe, but only falls count as risk.")),
-    ("calmar_ratio", "ratio", gettext_lazy("Calmar ratio"),
-     gettext_lazy("Yearly return divided by the largest drawdown.")),
-    ("profit_factor", "ratio", gettext_lazy("Profit factor"),
-     gettext_lazy("Sum of the daily gains divided by the sum of the daily losses.")),
-    ("winning_share", "percent", gettext_lazy("Winning days"),
-     gettext_lazy("Share of the days with a change on which the price rose.")),
-)  # fmt: skip
-
-
-def _own_share(statistics: AccountStatistics, equity: Decimal) -> Decimal | None:
-    return statistics.own_capital / equity if equity > 0 else None
-
-
 def _accounts_for(user: User, offer: Offer) -> list[PersonalAccount]:
     """The person's accounts that can pay into this offer: same server and currency."""
     account = offer.account
@@ -318,16 +191,6 @@ def join_url(offer: Offer, token: str | None) -> str:
 def _key(request: HttpRequest) -> str:
     """What makes the same click twice one request: made with the form and kept through its steps."""
     return request.POST.get("key", "")[:64] or str(new_public_id())
-
-
-def _with_parameters(request: HttpRequest, **changes: str | None) -> str:
-    parameters = {name: value for name, value in request.GET.items() if value and name not in changes}
-    parameters |= {name: value for name, value in changes.items() if value is not None}
-    return f"{request.path}?{urlencode(parameters)}" if parameters else request.path
-
-
-def _signed_in(request: HttpRequest) -> User | None:
-    return request.user if isinstance(request.user, User) else None
 
 
 def _person(request: HttpRequest) -> User:

@@ -60,6 +60,12 @@ class LeaderboardForm(forms.Form):
         label=_("Drawdown up to, %"), required=False, min_value=0, max_value=100, decimal_places=6,
         widget=PlainNumber(),
     )  # fmt: skip
+    min_months = forms.TypedChoiceField(
+        label=_("Record of"), required=False, coerce=int, empty_value=None,
+        choices=[("", _("any length")), ("3", _("3 months and more")), ("6", _("6 months and more")),
+                 ("12", _("a year and more")), ("24", _("two years and more"))],
+        widget=forms.Select(attrs={"class": "form-select", "data-submits": ""}),
+    )  # fmt: skip
     amount = forms.DecimalField(
         label=_("I want to invest"), required=False, min_value=0, max_digits=20, decimal_places=6,
         widget=PlainNumber(),
@@ -87,6 +93,7 @@ class LeaderboardForm(forms.Form):
             minimum_return=_fraction(given.get("min_return")),
             maximum_drawdown=_fraction(given.get("max_drawdown")),
             affordable_with=given.get("amount"),
+            minimum_months=given.get("min_months"),
         )
 
     def order(self) -> Sort:
@@ -95,7 +102,7 @@ class LeaderboardForm(forms.Form):
     @property
     def has_more_filters(self) -> bool:
         """Whether one of the filters that are folded away is in use or wrong."""
-        return any(self.data.get(name) for name in ("min_return", "max_drawdown", "amount"))
+        return any(self.data.get(name) for name in ("min_return", "max_drawdown", "min_months", "amount"))
 
     @property
     def narrows(self) -> bool:

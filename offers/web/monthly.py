@@ -1,6 +1,7 @@
 """The table of monthly returns: one row a year, and how deep each cell is coloured."""
 
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
@@ -33,12 +34,28 @@ class Year:
     shade: str
 
 
+@dataclass(frozen=True, slots=True)
+class NamedMonth:
+    """A month by its first day, and its return."""
+
+    first_day: date
+    rate: Decimal
+
+
 def monthly_table(statistics: AccountStatistics) -> list[Year]:
     """Years, the latest first."""
     by_year: dict[int, dict[int, Decimal]] = {}
     for year, month, rate in statistics.months:
         by_year.setdefault(year, {})[month] = Decimal(rate)
     return [_year(year, months) for year, months in sorted(by_year.items(), reverse=True)]
+
+
+def best_and_worst_month(statistics: AccountStatistics) -> tuple[NamedMonth, NamedMonth] | None:
+    """The best and the worst of the months; None for fewer than two."""
+    months = [NamedMonth(date(year, month, 1), Decimal(rate)) for year, month, rate in statistics.months]
+    if len(months) < 2:
+        return None
+    return max(months, key=lambda month: month.rate), min(months, key=lambda month: month.rate)
 
 
 def _year(year: int, months: dict[int, Decimal]) -> Year:

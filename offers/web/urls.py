@@ -2,16 +2,17 @@
 
 from django.urls import path
 
-from offers.web import investor, manager, simulator
+from offers.web import comparison, investor, leaderboard, manager, offer_page, simulator
 
 app_name = "offers"
 
 urlpatterns = [
-    path("", investor.leaderboard_page, name="leaderboard"),
-    path("offers/<uuid:public_id>/", investor.offer_page, name="offer"),
+    path("", leaderboard.leaderboard_page, name="leaderboard"),
+    path("offers/compare/", comparison.comparison_page, name="comparison"),
+    path("offers/<uuid:public_id>/", offer_page.offer_page, name="offer"),
     path("offers/<uuid:public_id>/join/", investor.join_page, name="join"),
     path("offers/<uuid:public_id>/simulator/", simulator.simulator_page, name="simulator"),
-    path("join/<str:token>/", investor.by_link_page, name="by-link"),
+    path("join/<str:token>/", offer_page.by_link_page, name="by-link"),
     path("manage/accounts/<uuid:account_id>/offers/new/", manager.create, name="create"),
     path("manage/offers/<uuid:offer_id>/", manager.managed_offer, name="managed-offer"),
     path("manage/offers/<uuid:offer_id>/edit/", manager.edit, name="edit"),

@@ -8,7 +8,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_SYMBOL": "account_balance",
     "COLORS": "pamm_platform.admin_site.brand_colours",
     "SITE_FAVICONS": [
-        {"rel": "icon", "type": "image/svg+xml", "href": "pamm_platform.admin_site.favicon"},
+        {"rel": "icon", "href": "pamm_platform.admin_site.favicon"},
     ],
     "STYLES": ["pamm_platform.admin_site.style_sheet"],
     "SHOW_HISTORY": False,

@@ -29,6 +29,7 @@ INSTALLED_APPS = [
     "investing",
     "rollover",
     "track_record",
+    "statements",
     "events",
     "unfold",
     "unfold.contrib.filters",
@@ -51,11 +52,15 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "pamm_platform.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    # Before WhiteNoise, whose files are stored compressed in production and then pass as they are, but not in
+    # the demo. Pages carry random padding and a masked token, against guessing by their length.
+    "django.middleware.gzip.GZipMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "brokers.middleware.BrokerScopeMiddleware",
     "brokers.web.errors.RefusalMiddleware",
     "csp.middleware.CSPMiddleware",
     "brokers.web.middleware.StorableTextMiddleware",
+    "brokers.web.middleware.WidgetMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -128,6 +133,9 @@ CONTENT_SECURITY_POLICY: dict[str, Any] = {
     },
 }
 
+# The page of every component, `/design/`: for who builds or judges pages, not for a broker's clients.
+SHOWS_DESIGN_PAGE = False
+
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "assets"]
 
@@ -155,6 +163,7 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "deliver-events": {"task": "events.tasks.deliver_events_task", "schedule": 5.0},
     "send-mails": {"task": "events.tasks.send_mails_task", "schedule": 30.0},
     "seal-books": {"task": "rollover.tasks.seal_books_task", "schedule": 600.0},
+    "tend-statement-files": {"task": "statements.tasks.tend_files_task", "schedule": 30.0},
 }
 
 # A balance operation without an answer is looked up after each of these pauses in turn, and sent again only
@@ -183,6 +192,9 @@ NOTIFICATIONS_OLD_AFTER_HOURS = 48.0
 # Where a broker's pages are reached from e-mails; `{host}` is the broker's (first) host name.
 PUBLIC_ADDRESS = "https://{host}"
 
+# A statement's file that was handed out this long ago and that nobody works on is handed out again.
+STATEMENT_REDISPATCH_SECONDS = 60.0
+
 # Where the seals of the books are exported: anywhere that whoever can change the database cannot.
 STORAGES: dict[str, Any] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -190,6 +202,11 @@ STORAGES: dict[str, Any] = {
     "seals": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": BASE_DIR / ".run" / "seals"},
+    },
+    # Files of statements: written by workers and read by web processes, which share it. No URL leads there.
+    "statements": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": BASE_DIR / ".run" / "statements", "base_url": None},
     },
 }
 # Ed25519 (32 bytes, URL-safe base64) that signs them. Without one it is made and kept in the file, if that is

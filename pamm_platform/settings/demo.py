@@ -11,6 +11,10 @@ STORAGES = STORAGES | {  # noqa: F405
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": BASE_DIR / ".run" / "demo" / "seals"},  # noqa: F405
     },
+    "statements": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": BASE_DIR / ".run" / "demo" / "statements", "base_url": None},  # noqa: F405
+    },
 }
 SEAL_KEY_FILE = BASE_DIR / ".run" / "demo" / "seal-signing.key"  # noqa: F405
 # Without it Django prints errors only when it debugs: a page that fails would leave no trace in the logs.

@@ -4,6 +4,7 @@ from pamm_platform.settings.base import *  # noqa: F403
 from pamm_platform.settings.environment import ENVIRONMENT
 from pamm_platform.settings.queue_and_cache import shared_cache
 
+SHOWS_DESIGN_PAGE = True
 DEBUG = ENVIRONMENT.flag("DEBUG", default=True)
 SECRET_KEY = ENVIRONMENT.text("SECRET_KEY", "development-only-not-a-secret-" + "0" * 30)
 FIELD_ENCRYPTION_KEYS = ENVIRONMENT.encryption_keys(

@@ -50,6 +50,11 @@ STORAGES = {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": ENVIRONMENT.text("SEAL_FOLDER")},
     },
+    # Shared by web and workers; or another storage of Django's altogether.
+    "statements": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": ENVIRONMENT.text("STATEMENT_FOLDER"), "base_url": None},
+    },
 }
 (SEAL_SIGNING_KEY,) = ENVIRONMENT.encryption_keys("SEAL_SIGNING_KEY")
 SEAL_PUBLIC_KEYS = ENVIRONMENT.encryption_keys("SEAL_PUBLIC_KEYS", "")

@@ -2,7 +2,6 @@
 pages.
 """
 
-import hashlib
 from dataclasses import dataclass
 
 from django import template
@@ -16,7 +15,8 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import STAFF_ROLES, Role
 from accounts.queries import user_roles
-from brokers.models import Broker
+from brokers.brand import Logo, icon_url_of, logo_of, style_version
+from brokers.models import BrandImage, Broker
 from brokers.web.views import THEME_COOKIE, THEMES
 from events.web.bell import bell_piece
 
@@ -43,11 +43,15 @@ class _Entry:
 
 
 _OFFERS = _Entry(_("Offers"), "offers:leaderboard", "chart-line", ("/offers/", "/join/"))
-_PORTFOLIO = _Entry(_("Portfolio"), "allocation:portfolio", "wallet", ("/portfolio/", "/investments/"))
+_PORTFOLIO = _Entry(
+    _("Portfolio"), "allocation:portfolio", "wallet", ("/portfolio/", "/investments/", "/statements/")
+)
 _REQUESTS = _Entry(_("Requests"), "investing:requests", "clipboard-list", ("/requests/",))
-_MANAGED = _Entry(_("Manage"), "accounts:managed", "briefcase", ("/manage/accounts/", "/manage/offers/"))
+_MANAGED = _Entry(
+    _("Manage"), "accounts:managed", "briefcase", ("/manage/accounts/", "/manage/offers/", "/manage/widgets/")
+)
 _APPROVALS = _Entry(_("Approvals"), "investing:approvals", "user-check", ("/manage/requests/",))
-_INCOME = _Entry(_("Income"), "fees:income", "report-money", ("/manage/income/",))
+_INCOME = _Entry(_("Income"), "fees:income", "report-money", ("/manage/income/", "/manage/statements/"))
 _AGENT = _Entry(_("Agent"), "fees:agent", "users", ("/agent/",))
 _BACK_OFFICE = _Entry(_("Back office"), "admin:index", "building-bank", ("/admin/",))
 
@@ -68,7 +72,25 @@ def zone_name() -> str:
 @register.simple_tag
 def brand_version(broker: Broker) -> str:
     """Changes when the brand's style sheet does."""
-    return hashlib.sha256(broker.primary_colour.encode()).hexdigest()[:8]
+    return style_version(broker)
+
+
+@register.simple_tag
+def brand_icon(broker: Broker) -> str:
+    """Address of what the browser's tab shows."""
+    return icon_url_of(broker)
+
+
+@register.inclusion_tag("components/logo.html")
+def brand_logo(broker: Broker) -> dict[str, object]:
+    """The broker's logo, its form for dark pages where there is one; else the mark and the name."""
+    on_light = logo_of(broker)
+    on_dark = logo_of(broker, BrandImage.Kind.LOGO_DARK) or on_light
+    logos: list[tuple[str, Logo]] = []
+    if on_light and on_dark:
+        same = on_light == on_dark
+        logos = [("", on_light)] if same else [("on-light", on_light), ("on-dark", on_dark)]
+    return {"broker": broker, "logos": logos}
 
 
 @register.simple_tag(takes_context=True)

@@ -35,8 +35,11 @@ MILLION = 1_000_000
 class InCurrency(Protocol):
     """Whatever knows its currency: an account, a request, a charge, a line of totals."""
 
-    currency: str
-    currency_digits: int
+    @property
+    def currency(self) -> str: ...
+
+    @property
+    def currency_digits(self) -> int: ...
 
 
 class HasPublicId(Protocol):

@@ -183,7 +183,7 @@ def test_pages_carry_a_content_policy_of_their_own(history: object, admin: Clien
 
 def test_pages_have_the_brands_mark_in_the_tab(history: object, admin: Client) -> None:
     page = admin.get("/admin/").content.decode()
-    assert re.search(r'<link rel="icon"[^>]*href="/static/img/mark\.svg"', page)
+    assert re.search(r'<link rel="icon"[^>]*href="/brand/icon/\?v=', page)
 
 
 def test_title_of_terms_tells_no_key(history: object, admin: Client) -> None:

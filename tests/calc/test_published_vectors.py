@@ -312,7 +312,7 @@ def time_weighted(inputs: Inputs) -> Figures:
         "twr": time_weighted_return(prices[0], prices[-1]),
         "subperiod_returns": steps,
         "hpr": steps,
-        "twr_annual": statistics.annual_return([float(step) for step in steps], 1),
+        "twr_annual": statistics.annual_return(steps, 1),
         "delta": steps,
         "accumulated": [time_weighted_return(prices[0], price) for price in prices[1:]],
     }

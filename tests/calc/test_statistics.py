@@ -72,27 +72,28 @@ def test_maximum_drawdown_is_the_deepest_fall_from_a_peak(series: list[str], dee
 
 
 def test_ratios_without_a_divisor_or_observations_are_none() -> None:
-    assert statistics.volatility([0.1], 12) is None
-    assert statistics.sharpe_ratio([0.1, 0.1], 12) is None
-    assert statistics.sortino_ratio([0.1, 0.1], 12) is None
-    assert statistics.calmar_ratio([0.1, 0.1], 12) is None
-    assert statistics.profit_factor([1.0]) is None
+    tenth = Decimal("0.1")
+    assert statistics.volatility([tenth], 12) is None
+    assert statistics.sharpe_ratio([tenth, tenth], 12) is None
+    assert statistics.sortino_ratio([tenth, tenth], 12) is None
+    assert statistics.calmar_ratio([tenth, tenth], 12) is None
+    assert statistics.profit_factor([Decimal(1)]) is None
     assert statistics.winning_share([]) is None
     assert statistics.annual_return([], 12) is None
     assert statistics.downside_risk([], 12) is None
 
 
-def series_of(example: dict[str, Any], *keys: str) -> list[float]:
+def series_of(example: dict[str, Any], *keys: str) -> list[Decimal]:
     inputs = example["inputs"]
     key = next(key for key in keys if key in inputs)
     scale = 100 if key.endswith("_pct") else 1
-    return [float(one) / scale for one in inputs[key] if one is not None]
+    return [Decimal(str(one)) / scale for one in inputs[key] if one is not None]
 
 
-def curve(rates: list[float]) -> list[Price]:
+def curve(rates: list[Decimal]) -> list[Price]:
     series = [Price.INITIAL]
     for rate in rates:
-        series.append(Price(series[-1].equity * (1 + Decimal(str(rate))), Decimal(1)))
+        series.append(Price(series[-1].equity * (1 + rate), Decimal(1)))
     return series
 
 
@@ -135,7 +136,7 @@ PUBLISHED: dict[str, dict[str, Callable[[dict[str, Any]], Any]]] = {
     },
     "RSK-25": {"sortino": lambda e: statistics.sortino_ratio(series_of(e, "returns"), 252)},
     "RSK-27": {"profit_factor": lambda e: statistics.profit_factor(series_of(e, "pf"))},
-    "RSK-29": {"cagr": lambda e: statistics.annual_return([0.1] + [0.0] * 125, 252)},
+    "RSK-29": {"cagr": lambda e: statistics.annual_return([Decimal("0.1")] + [Decimal(0)] * 125, 252)},
     "RSK-33": {"sortino": lambda e: statistics.sortino_ratio(series_of(e, "returns"), PER_PERIOD)},
     "RSK-37": {
         "max_drawdown": lambda e: statistics.maximum_drawdown([price(str(v)) for v in e["inputs"]["values"]])

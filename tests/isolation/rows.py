@@ -1,5 +1,6 @@
 """A row in every table of a broker, so that there is always something a stranger could see."""
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -50,6 +51,8 @@ def _sample(field: Any) -> Any:
         return field.choices[0][0]
     if field.model is Posting and field.name == "amount":
         return Decimal(0)
+    if field.name == "end_day":
+        return timezone.now().date() + timedelta(days=1)
     samples = {
         "DateTimeField": timezone.now(),
         "DateField": timezone.now().date(),

@@ -4,6 +4,7 @@ Routes come from the URL resolver. One with an object in its path needs a row in
 may see has to be named in `PUBLIC`.
 """
 
+import io
 import re
 import uuid
 from collections.abc import Iterator
@@ -14,15 +15,17 @@ from allauth.mfa.models import Authenticator
 from django.apps import apps
 from django.http import HttpResponseBase
 from django.test import Client
+from pypdf import PdfReader
 
-from accounts.models import PammAccount, Role
-from allocation.models import Investment
+from accounts.models import PammAccount, Role, User
+from allocation.models import Investment, UnitEntry
 from brokers.models import Broker
 from brokers.scope import broker_scope
 from events.models import Notification
 from fees.models import Charge
 from investing.models import Request
 from offers.models import JoinLink, Offer
+from statements.models import StatementFile
 from tests.isolation.conftest import Filled
 from tests.isolation.routes import Route, routes
 from tests.worlds import person, signed_in
@@ -32,6 +35,7 @@ ALPHA, BETA = "alpha.localhost", "beta.localhost"
 #: Which rows a route's path names, in its order. Admin's are found by their model.
 OBJECTS: dict[str, tuple[Any, ...]] = {
     "offers:offer": (Offer,),
+    "widgets:offer": (Offer,),
     "offers:simulator": (Offer,),
     "offers:join": (Offer,),
     "offers:by-link": (JoinLink,),
@@ -54,6 +58,14 @@ OBJECTS: dict[str, tuple[Any, ...]] = {
     "track_record_api:price-series": (PammAccount,),
     "fees_api:charge": (Charge,),
     "fees_api:accrued-fees": (Investment,),
+    "statements:charge": (Charge,),
+    "statements:movement": (UnitEntry,),
+    **{
+        f"statements:{kind}-{what}-of": (User,)
+        for kind in ("investor", "manager", "agent")
+        for what in ("page", "csv", "pdf", "prepare")
+    },
+    **{f"statements:{name}": (StatementFile,) for name in ("file", "file-progress", "retry", "download")},
     "accounts:managed-account": (PammAccount,),
     "accounts:investors": (PammAccount,),
     "accounts:rollovers": (PammAccount,),
@@ -66,6 +78,7 @@ OBJECTS: dict[str, tuple[Any, ...]] = {
 }
 #: Routes whose parameters name no row: a content type, an app, whatever else is below `/admin/`.
 WITHOUT_ROWS = {
+    "brokers:brand-image": ("logo",),
     "admin:view_on_site": (1, 1),
     "admin:app_list": ("ledger",),
     "admin:admin/(?P<url>.*)$": ("nothing/like/this/",),
@@ -76,8 +89,15 @@ SECRETS = {"account_confirm_email", "account_reset_password_from_key"}
 #: What a visitor may see. Whatever else there is leads to the sign-in.
 PUBLIC = {
     "brokers:brand-stylesheet",
+    "brokers:brand-image",
+    "brokers:brand-icon",
+    "brokers:design",
+    "brokers:design-sheet",
     "brokers:choose-theme",
     "offers:leaderboard",
+    "offers:comparison",
+    "widgets:leaderboard",
+    "widgets:offer",
     "offers:offer",
     "offers:simulator",
     "offers:by-link",
@@ -154,6 +174,8 @@ def traces(filled: Filled) -> list[str]:
 
 def body(answer: HttpResponseBase) -> str:
     content = b"".join(answer.streaming_content) if answer.streaming else answer.content  # type: ignore[attr-defined]
+    if answer.headers["Content-Type"] == "application/pdf":
+        return " ".join(page.extract_text() for page in PdfReader(io.BytesIO(content)).pages)
     return bytes(content).decode()
 
 
@@ -245,7 +267,9 @@ def test_session_of_charlie_is_a_visitor_at_broker_a(filled: Filled, charlie: Cl
         assert stolen.get(address).status_code == 302
 
 
-@pytest.mark.parametrize("address", ["/portfolio/entries.csv", "/requests.csv"])
+@pytest.mark.parametrize(
+    "address", ["/portfolio/entries.csv", "/requests.csv", "/statements/statement.csv?period=all"]
+)
 def test_streamed_table_holds_own_rows_only(address: str, filled: Filled, charlie: Client) -> None:
     bob = signed_in(filled.world.bob)
     assert bob.get(address).status_code == 200

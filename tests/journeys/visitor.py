@@ -86,6 +86,15 @@ class Visitor:
         self._context.close()
         return found
 
+    def take_troubles(self) -> list[str]:
+        """What has gone wrong since this was asked last."""
+        found, self._troubles = self._troubles, []
+        return found
+
+    def expect(self, status: int) -> None:
+        """One answer with this status is right, whenever it comes."""
+        self._expected_status = status
+
     def sign_in(self, email: str, password: str) -> None:
         self.page.goto("/accounts/login/")
         self.page.get_by_label("Email").fill(email)
@@ -101,12 +110,16 @@ class Visitor:
 
     def go(self, way: Locator) -> None:
         """Click what leads to another page, once this one has all it asked for."""
+        self.wait_for_answers()
+        with self.page.expect_navigation():
+            way.click()
+
+    def wait_for_answers(self) -> None:
+        """Until the page has all it asked for."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while self._under_way:
             assert time.monotonic() < deadline, f"{self.page.url} still waits for {self._under_way}"
             self.page.wait_for_timeout(20)
-        with self.page.expect_navigation():
-            way.click()
 
     def press(self, name: str) -> None:
         """Send the form whose button has that name."""
@@ -140,7 +153,7 @@ class Visitor:
     @contextmanager
     def refused(self, status: int = 422) -> Iterator[None]:
         """The page is answered with this status once within the block, and that is right so."""
-        self._expected_status = status
+        self.expect(status)
         yield
         assert self._expected_status is None, f"nothing was refused with {status}"
 

@@ -55,6 +55,7 @@ def test_production_with_a_full_environment_loads(deployment: dict[str, str]) ->
         ("SEAL_SIGNING_KEY", "", "SEAL_SIGNING_KEY is not set"),
         ("SEAL_SIGNING_KEY", "bm90LTMyLWJ5dGVz", "is not 32 bytes"),
         ("SEAL_FOLDER", "", "SEAL_FOLDER is not set"),
+        ("STATEMENT_FOLDER", "", "STATEMENT_FOLDER is not set"),
         ("DATABASE_URL", "", "DATABASE_URL is not set"),
         ("DATABASE_URL", "sqlite:///file", "DATABASE_URL is not postgresql://"),
         ("REDIS_URL", "", "REDIS_URL is not set"),

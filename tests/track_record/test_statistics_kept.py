@@ -10,6 +10,7 @@ from accounts.models import PammAccount
 from allocation.models import Investment
 from tests.track_record.histories import price_points, rising
 from tests.worlds import JOINED, AliceBobCharlie
+from track_record.calc.ranks import NOT_PRICED, NOT_TOLD
 from track_record.models import AccountStatistics
 from track_record.services import refresh_statistics
 from track_record.tasks import refresh_statistics_task
@@ -87,6 +88,38 @@ def test_own_capital_is_not_an_investor(world: AliceBobCharlie) -> None:
     refresh_statistics([account])
     row = _statistics(account)
     assert (row.investors, row.own_capital) == (1, Decimal("300.00"))
+
+
+def test_ranks_are_the_figures_as_whole_numbers(world: AliceBobCharlie) -> None:
+    account = _account(world)
+    prices = ["1.1", "0.99", "1.2", "1.05"]
+    price_points(account, prices, start=JOINED + HOUR, every=timedelta(days=33))
+    refresh_statistics([account])
+    row = _statistics(account)
+    for name, rank in (
+        ("headline_return", row.rank_return),
+        ("return_3m", row.rank_return_3m),
+        ("return_1m", row.rank_return_1m),
+        ("total_return", row.rank_total),
+        ("maximum_drawdown", row.rank_drawdown),
+    ):
+        figure = getattr(row, name)
+        assert Decimal(rank).scaleb(-9) == figure, name
+    assert row.rank_money == 105000
+    assert row.money == Decimal("1050.00")
+    assert row.rank_investors == row.investors == 1
+    assert row.rank_age == -int(row.first_priced_at.timestamp())
+
+
+def test_figure_that_is_not_told_ranks_below_all_that_are(world: AliceBobCharlie) -> None:
+    account = _account(world)
+    price_points(account, ["0.001"], start=JOINED + HOUR, every=HOUR)
+    refresh_statistics([account])
+    row = _statistics(account)
+    assert row.return_3m is None
+    assert row.missing["return_3m"] == "shorter"
+    assert row.rank_return_3m < row.rank_total
+    assert row.rank_return_3m == NOT_TOLD > NOT_PRICED
 
 
 def test_task_refreshes_every_broker_in_its_own_scope(world: AliceBobCharlie) -> None:

@@ -28,4 +28,7 @@ class PriceSeriesSerializer(serializers.Serializer):  # type: ignore[type-arg]
     currency = serializers.CharField()
     range = serializers.CharField()
     as_of = serializers.DateTimeField(allow_null=True)
+    start_price = serializers.DecimalField(
+        max_digits=36, decimal_places=12, allow_null=True, help_text="What the range's return counts from."
+    )
     points = SeriesPointSerializer(many=True)

@@ -10,7 +10,7 @@ from rest_framework.views import APIView
 
 from accounts.models import PammAccount, User
 from track_record.api.serializers import PriceSeriesQuerySerializer, PriceSeriesSerializer
-from track_record.queries import ChartRange, get_account_for, price_series
+from track_record.queries import ChartRange, get_account_for, price_series, start_price
 
 
 class PriceSeriesView(APIView):
@@ -49,6 +49,7 @@ def _series(account: PammAccount, chosen: ChartRange) -> dict[str, object]:
             "currency": account.currency,
             "range": chosen.value,
             "as_of": latest,
+            "start_price": start_price(account, chosen.since(latest)) if latest else None,
             "points": points,
         }
     )

@@ -3,35 +3,53 @@ kept.
 
 Kept are the last price of each local day, the highest price and the deepest fall of all prices, not of the
 daily ones alone. Returns over a window and months are told from daily prices; volatility and the ratios built
-on it from the returns between days, 365 to the year (pools are priced on every day of it), from 30 days on.
+on it from the returns between days, 365 to the year (pools are priced on every day of it).
+
+What a record is too short to tell is not told, and `Missing` says why: figures of days wait for 30 of them, a
+return over months for a record of so many, and the one that compounds a return to a year for a whole year.
 """
 
 from calendar import monthrange
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from decimal import Decimal
-from fractions import Fraction
+from enum import StrEnum
 
 from allocation.calc.price import Price
-from money.rounding import half_even, rounded_yield
+from money.rounding import half_even
 from track_record.calc import statistics
+from track_record.calc.distribution import Distribution, distribution
+from track_record.calc.drawdown import Drawdown, Peak, drawdown, followed
 from track_record.calc.statistics import MonthlyReturn, PricePoint
 
 DAYS_PER_YEAR = 365
 FEWEST_DAYS = 30
 SPARKLINE_POINTS = 48
 RATIO_PLACES = 9
+_TOO_LARGE = 10**9
+
+
+class Missing(StrEnum):
+    """Why a figure is not told."""
+
+    SHORTER = "shorter"
+    FEW_DAYS = "few_days"
+    UNDER_A_YEAR = "under_a_year"
+    NO_LOSS = "no_loss"
+    NO_CHANGE = "no_change"
+    FROM_ZERO = "from_zero"
+    TOO_LARGE = "too_large"
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """`daily` rises in time and ends with the latest price; `maximum_drawdown` is 0 or negative."""
+    """`daily` rises in time and ends with the latest price; `deepest` is None before the first fall."""
 
     first_at: datetime
     daily: tuple[PricePoint, ...]
-    peak: Price
-    maximum_drawdown: Decimal
+    peak: Peak
+    deepest: Drawdown | None
 
     @property
     def latest(self) -> PricePoint:
@@ -40,7 +58,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Fractions and ratios, 9 places; None where the record is shorter than the window or too short."""
+    """Fractions and ratios, 9 places. What is None is named in `missing`, with the reason."""
 
     total_return: Decimal
     return_1m: Decimal | None
@@ -54,7 +72,9 @@ class Summary:
     calmar_ratio: Decimal | None
     profit_factor: Decimal | None
     winning_share: Decimal | None
+    missing: Mapping[str, Missing]
     months: tuple[MonthlyReturn, ...]
+    distribution: Distribution
     sparkline: tuple[Decimal, ...]
 
 
@@ -63,46 +83,32 @@ def extended(record: Record | None, points: Iterable[PricePoint], zone: tzinfo) 
     daily = list(record.daily) if record else []
     first_at = record.first_at if record else None
     peak = record.peak if record else None
-    deepest = record.maximum_drawdown if record else Decimal(0)
+    deepest = record.deepest if record else None
     for point in points:
         first_at = first_at or point.at
-        peak = point.price if peak is None else max(peak, point.price)
-        deepest = min(deepest, drawdown(point.price, peak))
+        peak, deepest = followed(peak, deepest, point.at, point.price)
         if daily and _day(daily[-1], zone) == _day(point, zone) and len(daily) > 1:
             daily[-1] = point
         else:
             daily.append(point)
     if first_at is None or peak is None:
         raise ValueError("a record needs a price")
-    return Record(first_at=first_at, daily=tuple(daily), peak=peak, maximum_drawdown=deepest)
-
-
-def drawdown(price: Price, peak: Price) -> Decimal:
-    """How far a price lies below the peak, 0 or negative, 9 places; 0 where the peak is 0."""
-    return rounded_yield(min(price.ratio / peak.ratio - 1, Fraction(0))) if not peak.is_zero else Decimal(0)
+    return Record(first_at=first_at, daily=tuple(daily), peak=peak, deepest=deepest)
 
 
 def summary(record: Record, zone: tzinfo) -> Summary:
     """What the public reads of a record."""
     prices = [point.price for point in record.daily]
-    daily_returns = [float(rate) for rate in statistics.returns(prices)]
-    risk = None if record.maximum_drawdown == 0 else -float(record.maximum_drawdown)
-    for_risk = daily_returns if len(daily_returns) >= FEWEST_DAYS else []
-    annual = _annual_return(for_risk)
+    daily_returns = statistics.returns(prices)
+    told = _windows(record) | _of_days(record, daily_returns)
     return Summary(
-        total_return=_total(prices),
-        return_1m=_return_over(record, 1),
-        return_3m=_return_over(record, 3),
-        return_12m=_return_over(record, 12),
-        maximum_drawdown=record.maximum_drawdown,
-        current_drawdown=drawdown(record.latest.price, record.peak),
-        volatility=_rounded(statistics.volatility(for_risk, DAYS_PER_YEAR)),
-        sharpe_ratio=_rounded(statistics.sharpe_ratio(for_risk, DAYS_PER_YEAR)),
-        sortino_ratio=_rounded(statistics.sortino_ratio(for_risk, DAYS_PER_YEAR)),
-        calmar_ratio=_rounded(None if annual is None or risk is None else annual / risk),
-        profit_factor=_rounded(statistics.profit_factor(daily_returns)),
-        winning_share=_rounded(statistics.winning_share([rate for rate in daily_returns if rate])),
+        total_return=Decimal(0) if prices[0].is_zero else statistics.total_return(prices),
+        maximum_drawdown=record.deepest.rate if record.deepest is not None else Decimal(0),
+        current_drawdown=drawdown(record.latest.price, record.peak.price),
+        **{name: None if isinstance(figure, Missing) else figure for name, figure in told.items()},
+        missing={name: figure for name, figure in told.items() if isinstance(figure, Missing)},
         months=tuple(statistics.monthly_returns(record.daily, zone)),
+        distribution=distribution(daily_returns),
         sparkline=tuple(price.rounded(6) for price in _thinned(prices)),
     )
 
@@ -117,25 +123,60 @@ def _day(point: PricePoint, zone: tzinfo) -> object:
     return point.at.astimezone(zone).date()
 
 
-def _total(prices: Sequence[Price]) -> Decimal:
-    return Decimal(0) if prices[0].is_zero else statistics.total_return(prices)
+def _windows(record: Record) -> dict[str, Decimal | Missing]:
+    return {f"return_{months}m": _return_over(record, months) for months in (1, 3, 12)}
 
 
-def _return_over(record: Record, months: int) -> Decimal | None:
+def _return_over(record: Record, months: int) -> Decimal | Missing:
     since = months_before(record.latest.at, months)
     if record.first_at > since:
-        return None
+        return Missing.SHORTER
     before = [point for point in record.daily if point.at <= since]
     start = before[-1] if before else record.daily[0]
-    return None if start.price.is_zero else statistics.total_return([start.price, record.latest.price])
+    if start.price.is_zero:
+        return Missing.FROM_ZERO
+    return statistics.total_return([start.price, record.latest.price])
 
 
-def _annual_return(daily_returns: Sequence[float]) -> float | None:
-    """None where it does not fit a float: a few enormous days, scaled to a year."""
-    try:
-        return statistics.annual_return(daily_returns, DAYS_PER_YEAR)
-    except OverflowError:
-        return None
+def _of_days(record: Record, daily_returns: Sequence[Decimal]) -> dict[str, Decimal | Missing]:
+    """The figures told from the returns between days."""
+    if len(daily_returns) < FEWEST_DAYS:
+        return dict.fromkeys(_NAMES_OF_DAYS, Missing.FEW_DAYS)
+    changed = [rate for rate in daily_returns if rate]
+    figures = (
+        _told(statistics.volatility(daily_returns, DAYS_PER_YEAR), Missing.FEW_DAYS),
+        _told(statistics.sharpe_ratio(daily_returns, DAYS_PER_YEAR), Missing.NO_CHANGE),
+        _told(statistics.sortino_ratio(daily_returns, DAYS_PER_YEAR), Missing.NO_LOSS),
+        _calmar_ratio(record, daily_returns),
+        _told(statistics.profit_factor(changed), Missing.NO_LOSS),
+        _told(statistics.winning_share(changed), Missing.NO_CHANGE),
+    )
+    return dict(zip(_NAMES_OF_DAYS, figures, strict=True))
+
+
+_NAMES_OF_DAYS = (
+    "volatility",
+    "sharpe_ratio",
+    "sortino_ratio",
+    "calmar_ratio",
+    "profit_factor",
+    "winning_share",
+)
+
+
+def _calmar_ratio(record: Record, daily_returns: Sequence[Decimal]) -> Decimal | Missing:
+    if record.first_at > months_before(record.latest.at, 12):
+        return Missing.UNDER_A_YEAR
+    annual = statistics.annual_return(daily_returns, DAYS_PER_YEAR)
+    deepest = record.deepest.rate if record.deepest is not None else Decimal(0)
+    return _told(statistics.return_per_drawdown(annual, deepest), Missing.NO_LOSS)
+
+
+def _told(figure: Decimal | None, otherwise: Missing) -> Decimal | Missing:
+    """A figure at 9 places, where it fits the column that holds it."""
+    if figure is None:
+        return otherwise
+    return half_even(figure, RATIO_PLACES) if abs(figure) < _TOO_LARGE else Missing.TOO_LARGE
 
 
 def _thinned(prices: Sequence[Price]) -> list[Price]:
@@ -143,8 +184,3 @@ def _thinned(prices: Sequence[Price]) -> list[Price]:
         return list(prices)
     last = len(prices) - 1
     return [prices[round(index * last / (SPARKLINE_POINTS - 1))] for index in range(SPARKLINE_POINTS)]
-
-
-def _rounded(number: float | None) -> Decimal | None:
-    """A float that only describes, kept at 9 places and within the column that holds it."""
-    return None if number is None or abs(number) >= 10**9 else half_even(Decimal(number), RATIO_PLACES)

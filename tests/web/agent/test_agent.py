@@ -13,12 +13,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Agent, PersonalAccount, Role, User
+from accounts.queries import client_name
 from accounts.services import introduce_client, make_agent, revoke_role
 from allocation.models import Investment, PricePoint
 from brokers.scope import broker_scope
 from fees.models import Charge, ChargePart
 from fees.web import agent as agent_pages
-from fees.web.agent_income import client_name
 from tests.web.charges import charged, performance_line
 from tests.web.manager.pools import investor
 from tests.web.manager.reading import text_of

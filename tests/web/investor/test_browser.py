@@ -12,13 +12,14 @@ from django.conf import settings
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.staticfiles.handlers import StaticFilesHandler
 from django.test.testcases import LiveServerThread
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from accounts.models import PammAccount, User
 from brokers.scope import broker_scope
 from offers.services import revise_terms
 from tests.offers.drafts import EXAMPLE_1, draft
 from tests.track_record.histories import price_points
+from tests.track_record.test_leaderboard import more_offers
 from tests.worlds import JOINED, AliceBobCharlie, alice_bob_charlie
 from track_record.services import refresh_statistics
 
@@ -115,6 +116,7 @@ def _paths(world: AliceBobCharlie) -> list[str]:
     return [
         "/",
         f"/offers/{world.pool.offer.public_id}/",
+        f"/offers/compare/?offer={world.pool.offer.public_id}",
         "/portfolio/",
         f"/investments/{investment}/",
         f"/investments/{investment}/terms/",
@@ -147,9 +149,90 @@ def test_chart_is_drawn_and_follows_its_range(browser: Browser, site: str, world
     window.open(f"/offers/{world.pool.offer.public_id}/")
     assert window.page.locator("#price-chart canvas").count() > 0
     with window.page.expect_response(lambda answer: "range=1w" in answer.url) as answered:
-        window.page.get_by_role("button", name="1W").click()
+        window.page.get_by_role("link", name="1W").click()
     assert answered.value.status == 200
-    assert window.page.get_by_role("button", name="1W").get_attribute("aria-pressed") == "true"
+    assert window.page.get_by_role("link", name="1W").get_attribute("aria-current") == "true"
+    assert window.page.locator("#price-chart [data-stand-in]").count() == 0
+    assert "In this range" in window.page.locator(".readout").inner_text()
+    assert window.complaints == []
+    context.close()
+
+
+def test_chart_follows_the_pointer_in_words(browser: Browser, site: str, world: AliceBobCharlie) -> None:
+    context = _signed_in(browser, world.bob, viewport=DESK)
+    window = Watched(context, site)
+    window.open(f"/offers/{world.pool.offer.public_id}/")
+    at_the_end = window.page.locator(".readout").inner_text()
+    window.page.locator("#price-chart").hover(position={"x": 120, "y": 90})
+    expect(window.page.locator(".readout")).not_to_have_text(at_the_end)
+    assert window.complaints == []
+    context.close()
+
+
+def test_record_is_read_without_javascript(browser: Browser, site: str, world: AliceBobCharlie) -> None:
+    context = _signed_in(browser, world.bob, viewport=PHONE, java_script_enabled=False)
+    window = Watched(context, site)
+    window.open(f"/offers/{world.pool.offer.public_id}/")
+    picture = window.page.locator("#price-chart svg.picture")
+    assert picture.is_visible()
+    year = picture.inner_html()
+    window.page.get_by_role("link", name="1W").click()
+    expect(window.page.get_by_role("link", name="1W")).to_have_attribute("aria-current", "true")
+    assert picture.inner_html() != year
+    definition = window.page.get_by_text("Like the Sharpe ratio, but only days that lost count as risk")
+    assert not definition.is_visible()
+    window.page.get_by_text("Sortino ratio").first.focus()
+    window.page.keyboard.press("Enter")
+    assert definition.is_visible()
+    context.close()
+
+
+def test_offers_are_put_side_by_side_by_keyboard_and_without_javascript(
+    browser: Browser, site: str, world: AliceBobCharlie
+) -> None:
+    more_offers(world, [["1", "1.1", "1.05"], ["1", "1.3", "1.2"]])
+    context = _signed_in(browser, world.bob, viewport=PHONE, java_script_enabled=False)
+    window = Watched(context, site)
+    window.open("/")
+    compare = window.page.get_by_role("button", name="Compare side by side")
+    assert not compare.is_visible()
+    for name in ("Compare Account 1", "Compare Account 0"):
+        window.page.get_by_role("checkbox", name=name).focus()
+        window.page.keyboard.press("Space")
+    compare.focus()
+    with window.page.expect_navigation():
+        window.page.keyboard.press("Enter")
+    names = window.page.locator("thead .comparison-name")
+    expect(names).to_have_text(["Account 1", "Account 0"])
+    region = window.page.get_by_role("region", name="Offers side by side")
+    region.focus()
+    assert region.evaluate("element => element === document.activeElement")
+    window.page.get_by_role("link", name="Remove Account 1").click()
+    expect(names).to_have_text(["Account 0"])
+    window.page.get_by_role("link", name="Add an offer").click()
+    expect(window.page.get_by_role("checkbox", name="Compare Account 0")).to_be_checked()
+    context.close()
+
+
+def test_no_more_than_four_offers_can_be_chosen_and_the_choice_is_kept(
+    browser: Browser, site: str, world: AliceBobCharlie
+) -> None:
+    more_offers(world, [["1", "1.1"]] * 5)
+    context = _signed_in(browser, world.bob, viewport=DESK)
+    window = Watched(context, site)
+    window.open("/")
+    boxes = window.page.locator(".offer-choice input")
+    for number in range(4):
+        boxes.nth(number).check()
+    assert boxes.nth(4).is_disabled()
+    assert "4 of 4 chosen" in window.page.locator(".comparison-bar").inner_text()
+    window.page.reload()
+    expect(window.page.locator(".offer-choice input:checked")).to_have_count(4)
+    window.page.get_by_label("Sort by").select_option("drawdown")
+    window.page.wait_for_url("**sort=drawdown**")
+    expect(window.page.locator(".offer-choice input:checked")).to_have_count(4)
+    window.page.get_by_role("button", name="Compare side by side").click()
+    expect(window.page.locator("thead .comparison-name")).to_have_count(4)
     assert window.complaints == []
     context.close()
 

@@ -92,6 +92,53 @@ def test_leaderboard_page_takes_the_same_queries_whatever_the_number_of_offers(
     assert counts[0] == counts[1] <= 12
 
 
+def test_offer_page_takes_the_same_statements_for_few_and_for_many_prices(
+    world: AliceBobCharlie, visitor: Client
+) -> None:
+    account = _priced(world)
+    path = f"/offers/{world.pool.offer.public_id}/"
+    counts = []
+    for number in range(2):
+        with CaptureQueriesContext(connection) as queries:
+            assert visitor.get(path).status_code == 200
+        counts.append(len(queries))
+        if not number:
+            later = [str(1 + Decimal(step % 7) / 100) for step in range(400)]
+            start = JOINED + timedelta(days=90)
+            price_points(account, later, start=start, every=timedelta(hours=13), after=5)
+            refresh_statistics([account])
+    assert counts[0] == counts[1] <= 12
+
+
+def test_offer_page_dates_the_largest_drawdown(world: AliceBobCharlie, visitor: Client) -> None:
+    account = _priced(world)
+    page = text_of(visitor.get(f"/offers/{world.pool.offer.public_id}/"))
+    # 1.25 twenty days after the first price, 1.0 twenty days later.
+    assert "When that was 22 Jan 2026 – 11 Feb 2026 not made good yet" in page
+    price_points(account, ["1.3"], start=JOINED + timedelta(days=90), every=timedelta(days=1), after=6)
+    refresh_statistics([account])
+    page = text_of(visitor.get(f"/offers/{world.pool.offer.public_id}/"))
+    assert "made good on 1 Apr 2026" in page
+
+
+def test_offer_page_says_from_when_on_a_figure_is_told(world: AliceBobCharlie, visitor: Client) -> None:
+    _priced(world)
+    page = text_of(visitor.get(f"/offers/{world.pool.offer.public_id}/"))
+    assert "12 months from 12 months on" in page
+    assert re.search(r"Sharpe ratio Yearly average .*? from 30 days on", page)
+
+
+def test_offer_page_draws_its_days_and_counts_them_in_a_table(
+    world: AliceBobCharlie, visitor: Client
+) -> None:
+    _priced(world)
+    page = text_of(visitor.get(f"/offers/{world.pool.offer.public_id}/"))
+    # +25 %, −20 %, +20 %; the first price is that of the day before.
+    assert "3 days on which the price changed. 1 day without a change is left out." in page
+    assert "-25 % to -20 % 1 -20 % to -15 % 0" in page
+    assert "+25 % and more 1" in page
+
+
 def test_offer_page_explains_costs_by_examples_that_the_fee_calculation_makes(
     world: AliceBobCharlie, visitor: Client
 ) -> None:
@@ -127,7 +174,7 @@ def test_offer_page_names_every_fee_and_its_examples_charge_them(
     ):
         assert words in page, words
     assert "Fee without profit" not in page
-    assert "and more" in text_of(visitor.get("/"))
+    assert "5 more fees" in text_of(visitor.get("/"))
     until_interval_end = replace(every, lock_in_days=0, early_exit_until=Terms.EarlyExitUntil.INTERVAL)
     revise_terms(offer=world.pool.offer, terms=until_interval_end, by=world.alice)
     page = text_of(visitor.get(f"/offers/{world.pool.offer.public_id}/"))

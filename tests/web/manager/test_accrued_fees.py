@@ -19,6 +19,7 @@ from fees.calc.kinds import FeeKind
 from fees.queries import accrued_of_accounts, figures_of, with_figures
 from money.exact import ZERO, exact_sum
 from offers.models import Terms
+from tests.pace import slowness
 from tests.web.manager.pools import priced_at
 from tests.web.manager.reading import text_of
 from tests.worlds import FLAT_TWENTY, JOINED, AliceBobCharlie
@@ -156,4 +157,4 @@ def test_accrued_fees_of_ten_thousand_investors_are_on_the_page_in_half_a_second
             f"{min(waited) * 1000:.0f} ms, {min(worked) * 1000:.0f} ms of it our own"
         )
     # Half a second on a quiet machine. Time of our own, and twice that: other tests run beside this one.
-    assert min(worked) <= 1.0
+    assert min(worked) <= slowness(time.process_time)

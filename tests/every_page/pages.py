@@ -1,0 +1,188 @@
+"""Which route is a page, and as whom and with which rows in its address it is looked at.
+
+A new route of cabinet, public pages or widgets belongs either into `PAGES` or, with the reason, into
+`NO_PAGES`: the tests fail until it does.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.every_page.people import AGENT, INVESTOR, MANAGER, NEWCOMER, SECURED, VISITOR, People
+
+Rows = Callable[[People], tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A route as somebody sees it. `rows` are the values in its path; `query` follows it.
+
+    `steps` are taken in the page before it is judged: a selector and what to type there, or None to click.
+    """
+
+    route: str
+    who: str
+    rows: Rows = lambda people: ()
+    query: str = ""
+    steps: tuple[tuple[str, str | None], ...] = ()
+    status: int = 200
+
+    def __str__(self) -> str:
+        after = f"-after-{len(self.steps)}" if self.steps else ""
+        return f"{self.route}{self.query}{after}-{self.who or 'visitor'}"
+
+
+def _offer(people: People) -> tuple[Any, ...]:
+    return (people.offer.public_id,)
+
+
+def _investment(people: People) -> tuple[Any, ...]:
+    return (people.investment.public_id,)
+
+
+def _account(people: People) -> tuple[Any, ...]:
+    return (people.account.public_id,)
+
+
+def _request(people: People) -> tuple[Any, ...]:
+    return (people.request.public_id,)
+
+
+def _outdated(people: People) -> tuple[Any, ...]:
+    assert people.newer_terms
+    return (people.investment.public_id,)
+
+
+PAGES = (
+    # Visitors.
+    Page("offers:leaderboard", VISITOR),
+    Page("offers:leaderboard", VISITOR, query="?q=nothing-is-called-like-this"),
+    Page("offers:offer", VISITOR, _offer),
+    Page("offers:simulator", VISITOR, _offer),
+    Page("offers:by-link", VISITOR, lambda people: (people.link.token,)),
+    Page("accounts:trading-login", VISITOR),
+    Page("account_login", VISITOR),
+    Page("account_signup", VISITOR),
+    Page("account_reset_password", VISITOR),
+    Page("account_reset_password_done", VISITOR),
+    Page("account_reset_password_from_key", VISITOR, lambda people: ("nobodys", "key")),
+    Page("account_reset_password_from_key_done", VISITOR),
+    Page("account_email_verification_sent", VISITOR),
+    Page("account_confirm_email", VISITOR, lambda people: ("nobodys",)),
+    Page("account_inactive", VISITOR),
+    Page("offers:offer", VISITOR, lambda people: (people.investment.public_id,), status=404),
+    Page("widgets:leaderboard", VISITOR),
+    Page("widgets:leaderboard", VISITOR, query="?theme=dark&count=3"),
+    Page("widgets:offer", VISITOR, _offer),
+    Page("brokers:design", VISITOR),
+    Page("brokers:design-sheet", VISITOR),
+    # Investors.
+    Page("offers:leaderboard", INVESTOR),
+    Page("offers:offer", NEWCOMER, _offer),
+    Page("offers:join", NEWCOMER, _offer),
+    Page(
+        "offers:join",
+        NEWCOMER,
+        _offer,
+        steps=(("#id_amount", "5000"), ("#content form [type=submit]", None)),
+    ),
+    Page("allocation:portfolio", INVESTOR),
+    Page("allocation:portfolio", NEWCOMER),
+    Page("allocation:investment", INVESTOR, _investment),
+    Page("investing:deposit", INVESTOR, _investment),
+    Page(
+        "investing:deposit",
+        INVESTOR,
+        _investment,
+        steps=(("#id_amount", "500"), ("#content form [type=submit]", None)),
+    ),
+    Page("investing:withdraw", INVESTOR, _investment),
+    Page(
+        "investing:withdraw",
+        INVESTOR,
+        _investment,
+        steps=(("#id_amount", "10"), ("#content form [type=submit]", None)),
+    ),
+    Page("investing:close", INVESTOR, _investment),
+    Page("investing:requests", INVESTOR),
+    Page("investing:requests", NEWCOMER),
+    Page("investing:request", INVESTOR, _request),
+    Page("investing:cancel", INVESTOR, _request),
+    Page("investing:terms", INVESTOR, _outdated),
+    Page("accounts:trading-accounts", INVESTOR),
+    Page("account_logout", INVESTOR),
+    Page("account_reauthenticate", INVESTOR),
+    Page("account_email", INVESTOR),
+    Page("account_change_password", INVESTOR),
+    Page("mfa_index", INVESTOR),
+    Page("mfa_activate_totp", INVESTOR),
+    Page("mfa_list_webauthn", INVESTOR),
+    Page("mfa_add_webauthn", INVESTOR),
+    Page("mfa_index", SECURED),
+    Page("mfa_deactivate_totp", SECURED),
+    Page("mfa_generate_recovery_codes", SECURED),
+    Page("events:notifications", INVESTOR),
+    Page("events:notifications", NEWCOMER, query="?unread=1"),
+    Page("events:preferences", INVESTOR),
+    # Managers.
+    Page("events:preferences", MANAGER),
+    Page("accounts:managed", MANAGER),
+    Page("accounts:open-account", MANAGER),
+    Page("accounts:managed-account", MANAGER, _account),
+    Page("accounts:investors", MANAGER, _account),
+    Page("accounts:rollovers", MANAGER, _account),
+    Page("accounts:settings", MANAGER, _account),
+    Page("accounts:close-account", MANAGER, _account),
+    Page("offers:create", MANAGER, _account),
+    Page("offers:managed-offer", MANAGER, _offer),
+    Page("offers:edit", MANAGER, _offer),
+    Page("investing:approvals", MANAGER),
+    Page(
+        "investing:approvals",
+        MANAGER,
+        steps=(("input[name=request]", None), ("#content form [type=submit]", None)),
+    ),
+    Page("investing:reject", MANAGER, lambda people: (people.pending.public_id,)),
+    Page("fees:income", MANAGER),
+    Page("widgets:manage", MANAGER),
+    Page("widgets:manage", MANAGER, query="?show=leaderboard&theme=dark"),
+    # Agents.
+    Page("fees:agent", AGENT),
+    Page("fees:agent-clients", AGENT),
+)
+
+POSTED = "takes a form and leads back to a page"
+PIECE = "a piece of a page, which is looked at in it"
+FILE = "a file"
+MIDWAY = "in the middle of signing in or of confirming it, seen in the journeys"
+NO_PAGES = {
+    "brokers:brand-stylesheet": FILE,
+    "brokers:brand-image": FILE,
+    "brokers:brand-icon": FILE,
+    "brokers:choose-theme": POSTED,
+    "offers:move": POSTED,
+    "offers:add-link": POSTED,
+    "offers:revoke-link": POSTED,
+    "allocation:portfolio-figures": PIECE,
+    "allocation:investment-figures": PIECE,
+    "allocation:entries-csv": FILE,
+    "allocation:charges-csv": FILE,
+    "investing:requests-csv": FILE,
+    "fees:income-csv": FILE,
+    "fees:agent-csv": FILE,
+    "events:bell": PIECE,
+    "events:read-all": POSTED,
+    "events:open": POSTED,
+    "events:read": POSTED,
+    "account_set_password": "only for people without a password, of whom there are none",
+    "account_confirm_login_code": MIDWAY,
+    "mfa_authenticate": MIDWAY,
+    "mfa_reauthenticate": MIDWAY,
+    "mfa_reauthenticate_webauthn": MIDWAY,
+    "mfa_login_webauthn": "an answer to the script of the sign-in page",
+    "mfa_view_recovery_codes": "shown once only, after they were made",
+    "mfa_download_recovery_codes": FILE,
+    "mfa_remove_webauthn": "needs a passkey",
+    "mfa_edit_webauthn": "needs a passkey",
+}
+ELSEWHERE = ("admin/", "api/")

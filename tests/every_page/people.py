@@ -1,0 +1,94 @@
+"""Who of the demo sees which page: people and rows found by what they are, not by name."""
+
+from dataclasses import replace
+from functools import cached_property
+
+from accounts.models import Agent, Manager, PammAccount, User
+from allocation.models import Investment
+from demo.scenario import ALPHA
+from investing.models import Request
+from offers.drafts import share_fields
+from offers.models import JoinLink, Offer, Terms
+from offers.queries import shares_of
+from offers.services import revise_terms
+from tests.offers.drafts import EXAMPLE_1, draft
+from tests.worlds import enrol
+
+INVESTOR, MANAGER, AGENT, NEWCOMER, SECURED = "investor", "manager", "agent", "newcomer", "secured"
+VISITOR = ""
+
+
+class People:
+    """Rows of the broker in scope, each read once."""
+
+    def user(self, who: str) -> User:
+        found: dict[str, User] = {
+            INVESTOR: self.investment.owner,
+            MANAGER: self.manager.user,
+            AGENT: Agent.objects.earliest("pk").user,
+            NEWCOMER: self.newcomer,
+            SECURED: self.secured,
+        }
+        return found[who]
+
+    @cached_property
+    def request(self) -> Request:
+        """A withdrawal that waits for the next rollover."""
+        return Request.objects.select_related("investment__owner").filter(
+            state=Request.State.CONFIRMED, kind=Request.Kind.WITHDRAWAL
+        )[0]
+
+    @cached_property
+    def investment(self) -> Investment:
+        found: Investment = Investment.objects.select_related("owner", "terms__offer", "account").get(
+            pk=self.request.investment_id
+        )
+        return found
+
+    @cached_property
+    def manager(self) -> Manager:
+        """Manages the account of that investment."""
+        return Manager.objects.select_related("user").get(pk=self.investment.account.manager_id)
+
+    @cached_property
+    def newcomer(self) -> User:
+        """Has money and no investment yet."""
+        return User.objects.get(last_name=ALPHA.clients[-1].last_name)
+
+    @cached_property
+    def secured(self) -> User:
+        """Has a second factor."""
+        user: User = User.objects.get(last_name=ALPHA.clients[-2].last_name)
+        enrol(user)
+        return user
+
+    @cached_property
+    def pending(self) -> Request:
+        """A deposit that waits for the manager."""
+        return Request.objects.filter(
+            state=Request.State.PENDING, account__manager=self.manager, kind=Request.Kind.DEPOSIT
+        )[0]
+
+    @property
+    def account(self) -> PammAccount:
+        account: PammAccount = self.investment.account
+        return account
+
+    @cached_property
+    def offer(self) -> Offer:
+        """The one with most to show: tiers, and the investment's account."""
+        return Offer.objects.filter(account=self.account, visibility=Offer.Visibility.PUBLIC).earliest("pk")
+
+    @cached_property
+    def newer_terms(self) -> Terms:
+        """Offered to the investor instead of those he joined under."""
+        assert self.investment.terms is not None
+        return revise_terms(
+            offer=self.investment.terms.offer,
+            terms=replace(draft(schedule=EXAMPLE_1), **share_fields(shares_of(self.investment.terms))),
+            by=self.manager.user,
+        )
+
+    @cached_property
+    def link(self) -> JoinLink:
+        return JoinLink.objects.earliest("pk")
