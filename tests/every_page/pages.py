@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.every_page.people import AGENT, INVESTOR, MANAGER, NEWCOMER, SECURED, VISITOR, People
+from tests.every_page.people import AGENT, AUDITOR, INVESTOR, MANAGER, NEWCOMER, SECURED, VISITOR, People
 
 Rows = Callable[[People], tuple[Any, ...]]
 
@@ -113,6 +113,16 @@ PAGES = (
     Page("investing:request", INVESTOR, _request),
     Page("investing:cancel", INVESTOR, _request),
     Page("investing:terms", INVESTOR, _outdated),
+    Page("statements:investor-page", INVESTOR),
+    Page("statements:investor-page", NEWCOMER),
+    Page("statements:files", INVESTOR),
+    Page("statements:file", INVESTOR, lambda people: (people.file.public_id,)),
+    Page("statements:charge", INVESTOR, lambda people: (people.charge.public_id,)),
+    Page("statements:movement", INVESTOR, lambda people: (people.movement.public_id,)),
+    Page("events:notifications", INVESTOR),
+    Page("events:notifications", NEWCOMER),
+    Page("events:preferences", INVESTOR),
+    Page("events:notifications", NEWCOMER, query="?unread=1"),
     Page("accounts:trading-accounts", INVESTOR),
     Page("account_logout", INVESTOR),
     Page("account_reauthenticate", INVESTOR),
@@ -125,9 +135,6 @@ PAGES = (
     Page("mfa_index", SECURED),
     Page("mfa_deactivate_totp", SECURED),
     Page("mfa_generate_recovery_codes", SECURED),
-    Page("events:notifications", INVESTOR),
-    Page("events:notifications", NEWCOMER, query="?unread=1"),
-    Page("events:preferences", INVESTOR),
     # Managers.
     Page("events:preferences", MANAGER),
     Page("accounts:managed", MANAGER),
@@ -148,11 +155,18 @@ PAGES = (
     ),
     Page("investing:reject", MANAGER, lambda people: (people.pending.public_id,)),
     Page("fees:income", MANAGER),
+    Page("statements:manager-page", MANAGER),
+    Page("events:notifications", MANAGER),
     Page("widgets:manage", MANAGER),
     Page("widgets:manage", MANAGER, query="?show=leaderboard&theme=dark"),
     # Agents.
     Page("fees:agent", AGENT),
     Page("fees:agent-clients", AGENT),
+    Page("statements:agent-page", AGENT),
+    # The broker's staff.
+    Page("statements:investor-page-of", AUDITOR, lambda people: (people.investment.owner.public_id,)),
+    Page("statements:manager-page-of", AUDITOR, lambda people: (people.manager.user.public_id,)),
+    Page("statements:agent-page-of", AUDITOR, lambda people: (people.user(AGENT).public_id,)),
 )
 
 POSTED = "takes a form and leads back to a page"
@@ -178,6 +192,15 @@ NO_PAGES = {
     "events:read-all": POSTED,
     "events:open": POSTED,
     "events:read": POSTED,
+    **{
+        f"statements:{kind}-{what}{suffix}": POSTED if what == "prepare" else FILE
+        for kind in ("investor", "manager", "agent")
+        for what in ("csv", "pdf", "prepare")
+        for suffix in ("", "-of")
+    },
+    "statements:file-progress": PIECE,
+    "statements:retry": POSTED,
+    "statements:download": FILE,
     "account_set_password": "only for people without a password, of whom there are none",
     "account_confirm_login_code": MIDWAY,
     "mfa_authenticate": MIDWAY,

@@ -1,21 +1,28 @@
 """Who of the demo sees which page: people and rows found by what they are, not by name."""
 
 from dataclasses import replace
+from datetime import UTC, date
 from functools import cached_property
 from uuid import UUID
 
-from accounts.models import Agent, Manager, PammAccount, User
-from allocation.models import Investment
+from accounts.models import Agent, Manager, PammAccount, Role, User
+from allocation.models import Investment, UnitEntry
 from demo.scenario import ALPHA
+from fees.models import Charge
 from investing.models import Request
 from offers.drafts import share_fields
 from offers.models import JoinLink, Offer, Terms
 from offers.queries import shares_of
 from offers.services import revise_terms
+from statements.calc.period import Period
+from statements.models import FileFormat, StatementFile, StatementKind
+from statements.queries import Subject
+from statements.services import request_file
 from tests.offers.drafts import EXAMPLE_1, draft
 from tests.worlds import enrol
 
 INVESTOR, MANAGER, AGENT, NEWCOMER, SECURED = "investor", "manager", "agent", "newcomer", "secured"
+AUDITOR = "auditor"
 VISITOR = ""
 
 
@@ -29,6 +36,7 @@ class People:
             AGENT: Agent.objects.earliest("pk").user,
             NEWCOMER: self.newcomer,
             SECURED: self.secured,
+            AUDITOR: self.auditor,
         }
         return found[who]
 
@@ -62,6 +70,31 @@ class People:
         user: User = User.objects.get(last_name=ALPHA.clients[-2].last_name)
         enrol(user)
         return user
+
+    @cached_property
+    def auditor(self) -> User:
+        """Of the broker's staff, so with a second factor since the demo was loaded."""
+        return User.objects.get(memberships__role=Role.AUDITOR)
+
+    @cached_property
+    def charge(self) -> Charge:
+        return Charge.objects.filter(investment=self.investment).earliest("pk")
+
+    @cached_property
+    def movement(self) -> UnitEntry:
+        return UnitEntry.objects.filter(investment=self.investment).earliest("pk")
+
+    @cached_property
+    def file(self) -> StatementFile:
+        """A statement that is being prepared."""
+        owner = self.investment.owner
+        return request_file(
+            by=owner,
+            subject=Subject(StatementKind.INVESTOR, owner),
+            period=Period(date(2020, 1, 1), date(2030, 1, 1), UTC),
+            file_format=FileFormat.PDF,
+            language="en",
+        )
 
     @cached_property
     def pending(self) -> Request:
