@@ -154,10 +154,12 @@ PAGES = (
     Page("statements:movement", INVESTOR, lambda people: (people.movement.public_id,)),
     Page("events:notifications", INVESTOR, _told),
     Page("events:notifications", SECURED),
+    Page("events:notifications", NEWCOMER, query="?unread=1"),
     Page("events:preferences", INVESTOR),
     # Managers.
     Page("statements:manager-page", MANAGER, query="?period=all"),
     Page("statements:charge", MANAGER, lambda people: (people.charge.public_id,)),
+    Page("events:preferences", MANAGER),
     Page("accounts:managed", MANAGER),
     Page("accounts:open-account", MANAGER),
     Page("accounts:managed-account", MANAGER, _account),
