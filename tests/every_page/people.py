@@ -1,28 +1,28 @@
 """Who of the demo sees which page: people and rows found by what they are, not by name."""
 
 from dataclasses import replace
-from datetime import UTC, date
+from datetime import timedelta
 from functools import cached_property
 from uuid import UUID
 
-from accounts.models import Agent, Manager, PammAccount, Role, User
+from django.utils import timezone
+
+from accounts.models import Agent, Manager, PammAccount, User
 from allocation.models import Investment, UnitEntry
 from demo.scenario import ALPHA
+from events.services import deliver_notifications
 from fees.models import Charge
 from investing.models import Request
 from offers.drafts import share_fields
 from offers.models import JoinLink, Offer, Terms
 from offers.queries import shares_of
 from offers.services import revise_terms
-from statements.calc.period import Period
 from statements.models import FileFormat, StatementFile, StatementKind
-from statements.queries import Subject
-from statements.services import request_file
 from tests.offers.drafts import EXAMPLE_1, draft
 from tests.worlds import enrol
 
-INVESTOR, MANAGER, AGENT, NEWCOMER, SECURED = "investor", "manager", "agent", "newcomer", "secured"
-AUDITOR = "auditor"
+INVESTOR, MANAGER, AGENT = "investor", "manager", "agent"
+NEWCOMER, SECURED, STAFF = "newcomer", "secured", "staff"
 VISITOR = ""
 
 
@@ -33,10 +33,10 @@ class People:
         found: dict[str, User] = {
             INVESTOR: self.investment.owner,
             MANAGER: self.manager.user,
-            AGENT: Agent.objects.earliest("pk").user,
+            AGENT: self.agent,
             NEWCOMER: self.newcomer,
             SECURED: self.secured,
-            AUDITOR: self.auditor,
+            STAFF: User.objects.get(email="dealer@alpha.example"),
         }
         return found[who]
 
@@ -72,29 +72,9 @@ class People:
         return user
 
     @cached_property
-    def auditor(self) -> User:
-        """Of the broker's staff, so with a second factor since the demo was loaded."""
-        return User.objects.get(memberships__role=Role.AUDITOR)
-
-    @cached_property
-    def charge(self) -> Charge:
-        return Charge.objects.filter(investment=self.investment).earliest("pk")
-
-    @cached_property
-    def movement(self) -> UnitEntry:
-        return UnitEntry.objects.filter(investment=self.investment).earliest("pk")
-
-    @cached_property
-    def file(self) -> StatementFile:
-        """A statement that is being prepared."""
-        owner = self.investment.owner
-        return request_file(
-            by=owner,
-            subject=Subject(StatementKind.INVESTOR, owner),
-            period=Period(date(2020, 1, 1), date(2030, 1, 1), UTC),
-            file_format=FileFormat.PDF,
-            language="en",
-        )
+    def agent(self) -> User:
+        user: User = Agent.objects.earliest("pk").user
+        return user
 
     @cached_property
     def pending(self) -> Request:
@@ -132,3 +112,40 @@ class People:
     @cached_property
     def link(self) -> JoinLink:
         return JoinLink.objects.earliest("pk")
+
+    @cached_property
+    def charge(self) -> Charge:
+        """A fee that some investor has paid; not the one above, who may have paid none."""
+        return Charge.objects.select_related("investment__owner").filter(account=self.account).latest("pk")
+
+    @cached_property
+    def movement(self) -> UnitEntry:
+        return UnitEntry.objects.filter(investment=self.investment).earliest("pk")
+
+    @cached_property
+    def files(self) -> dict[str, StatementFile]:
+        """Of the investor, one in each state."""
+        today = timezone.now().date()
+        return {
+            str(state): StatementFile.objects.create(
+                requested_by=self.investment.owner,
+                subject=self.investment.owner,
+                kind=StatementKind.INVESTOR,
+                format=FileFormat.PDF,
+                first_day=today - timedelta(days=number + 1),
+                end_day=today,
+                language="en",
+                state=state,
+                lines=400,
+                lines_done=120,
+                size=120_000,
+                expires_at=timezone.now() + timedelta(days=7),
+            )
+            for number, state in enumerate(StatementFile.State.values)
+        }
+
+    @cached_property
+    def told(self) -> int:
+        """How many notifications there are: of newer terms, and of what had happened before."""
+        assert self.newer_terms
+        return deliver_notifications()
