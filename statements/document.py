@@ -5,6 +5,7 @@ Nothing is computed here. Everything is text; the layout decides how it looks (`
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from django.utils import timezone
 from django.utils.formats import number_format
@@ -92,10 +93,11 @@ class Document:
     made: str
 
 
-def document_of(statement: Statement, lines: Iterable[Line], broker: Broker) -> Document:
-    """The whole statement, in the active language and time zone."""
+def document_of(statement: Statement, portions: Iterable[Sequence[Line]], broker: Broker) -> Document:
+    """The whole statement with its lines, in the active language and time zone."""
     period = statement.period
     is_cut = statement.line_count > MOST_LINES
+    lines = () if is_cut else chain.from_iterable(portions)
     user = statement.subject.user
     facts = [
         (_("Period"), period_in_words(period)),
@@ -111,11 +113,7 @@ def document_of(statement: Statement, lines: Iterable[Line], broker: Broker) -> 
         person=str(user),
         facts=facts,
         sums=_sums(statement),
-        tables=[
-            table
-            for table in [*_tables(statement), _lines_table(statement, () if is_cut else lines)]
-            if table.rows
-        ],
+        tables=[table for table in [*_tables(statement), _lines_table(statement, lines)] if table.rows],
         nothing=_("Nothing happened in this period.") if statement.is_empty else "",
         notes=[*_left_out(statement, is_cut=is_cut), *_notes(statement)],
         language=get_language() or "en",

@@ -88,12 +88,13 @@ def _of_one_investment(events: Sequence[Event]) -> Iterator[Note]:
             yield note(event, investment.owner_id, kinds[event.kind], facts)
 
 
-@tells("statement.ready")
+@tells("statement.ready", "statement.failed")
 def _statement_ready(events: Sequence[Event]) -> Iterator[Note]:
     users = user_ids(events)
     for event in events:
         if event.subject in users:
-            yield note(event, users[event.subject], "statement_ready", {})
+            facts = {"file": event.payload["file"], "variant": event.kind.partition(".")[2]}
+            yield note(event, users[event.subject], "statement_ready", facts)
 
 
 def _charged_at_interval_ends(events: Sequence[Event]) -> Mapping[int, dict[int, Decimal]]:

@@ -296,8 +296,13 @@ INVESTORS = (
         Group.INVESTMENTS,
         _("A statement you asked for is ready"),
         "file-text",
-        one(_("Statement ready"), _("The statement you asked for is ready to be downloaded.")),
-        Link("allocation:portfolio", _("See your portfolio")),
-        tone="success",
+        {
+            "ready": Words(_("Statement ready"), _("The statement you asked for is ready to be downloaded.")),
+            "failed": Words(
+                _("Statement not made"),
+                _("The statement you asked for could not be made. You can try again."),
+            ),
+        },
+        Link("statements:file", _("See the statement"), "file"),
     ),
 )

@@ -47,7 +47,7 @@ def document(world: AliceBobCharlie) -> Document:
     form = PeriodForm({"since": "2026-01-01", "until": "2026-01-31"})
     with timezone.override(zone):
         statement = statement_of(subject, form.required(subject, zone))
-        return document_of(statement, [line for portion in all_lines(statement) for line in portion], broker)
+        return document_of(statement, all_lines(statement), broker)
 
 
 def test_pdf_of_an_investor_tells_what_the_page_tells(
