@@ -74,7 +74,7 @@ def message_of(code: str, facts: Mapping[str, Any], occurred_at: datetime) -> Me
     """In the active language and time zone. A kind that no longer exists is told without words of its own."""
     kind = KINDS.get(code)
     if kind is None:
-        kind = KINDS["statement_ready"]
+        kind = next(known for known in KINDS.values() if not known.link.fact)
         return Message(kind, _now("Notification"), "", [], str(kind.link.label), reverse(kind.link.route))
     written = _written(facts)
     words = _words_of(kind, facts)
