@@ -20,9 +20,9 @@ from accounts.devices import device_of
 from accounts.models import User, fold_email
 from accounts.queries import is_staff_member
 from accounts.services import SECURITY_CHANGES, accept_visitor, record_security_change, record_sign_in
-from brokers.colours import mail_colours
+from brokers.brand import email_look
 from brokers.encryption import decrypt, encrypt
-from brokers.queries import broker_in_scope
+from brokers.queries import broker_in_scope, public_address
 from brokers.scope import current_broker_id
 
 
@@ -57,8 +57,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """In the look of all mails, which the broker's brand is part of."""
         broker = broker_in_scope()
-        brand = mail_colours(broker.primary_colour)
-        super().send_mail(template_prefix, email, {"broker": broker, "brand": brand, **context})
+        look = email_look(broker, public_address(broker))
+        super().send_mail(template_prefix, email, {"broker": broker, "look": look, **context})
 
     def send_notification_mail(
         self,

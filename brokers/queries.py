@@ -1,5 +1,10 @@
 """Which broker answers on a host."""
 
+from functools import lru_cache
+from zoneinfo import ZoneInfo, available_timezones
+
+from django.conf import settings
+
 from brokers.models import Broker, HostName
 from brokers.scope import broker_scope
 
@@ -33,3 +38,17 @@ def broker_id_of_slug(slug: str) -> int | None:
 def broker_in_scope() -> Broker:
     """The broker in whose name we work. Raises `NoBrokerScope`."""
     return Broker.objects.get()
+
+
+def public_address(broker: Broker) -> str:
+    """Where the broker's pages are reached, without a slash at the end: `https://alpha.example.com`."""
+    host = HostName.objects.filter(broker_id=broker.pk).order_by("-is_primary", "pk").first()
+    address: str = settings.PUBLIC_ADDRESS.format(host=host.host if host else "localhost")
+    return address.rstrip("/")
+
+
+@lru_cache(maxsize=1000)
+def zone_called(name: str) -> ZoneInfo | None:
+    """The time zone of that name; None where there is none."""
+    # The names are read from some hundred files each time they are asked for: 10 ms of every page.
+    return ZoneInfo(name) if name in available_timezones() else None

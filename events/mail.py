@@ -1,8 +1,8 @@
 """An e-mail of a notification, as text and as HTML, in the reader's language and time zone."""
 
+from datetime import UTC
 from email.utils import formataddr
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
@@ -11,9 +11,9 @@ from django.urls import reverse
 from django.utils import timezone, translation
 
 from accounts.models import User
-from brokers.colours import mail_colours
-from brokers.models import Broker, HostName
-from brokers.queries import broker_in_scope
+from brokers.brand import email_look
+from brokers.models import Broker
+from brokers.queries import broker_in_scope, public_address, zone_called
 from events.models import Mail
 from events.wording import message_of
 
@@ -25,12 +25,12 @@ def mail_of(mail: Mail) -> EmailMultiAlternatives:
     address = public_address(broker)
     with (
         translation.override(user.language or broker.language),
-        timezone.override(ZoneInfo(user.time_zone or broker.time_zone)),
+        timezone.override(zone_called(user.time_zone) or zone_called(broker.time_zone) or UTC),
     ):
         message = message_of(notification.kind, notification.facts, notification.occurred_at)
         context = {
             "broker": broker,
-            "brand": mail_colours(broker.primary_colour),
+            "look": email_look(broker, address),
             "message": message,
             "person": user,
             "url": address + message.path,
@@ -44,12 +44,6 @@ def mail_of(mail: Mail) -> EmailMultiAlternatives:
 def sender_of(broker: Broker) -> str:
     """`Broker <address>`, as mails are sent from."""
     return formataddr((broker.name, broker.email_sender or settings.DEFAULT_FROM_EMAIL))
-
-
-def public_address(broker: Broker) -> str:
-    """Where the broker's pages are reached, without a slash at the end: `https://alpha.example.com`."""
-    host = HostName.objects.filter(broker_id=broker.pk).order_by("-is_primary", "pk").first()
-    return settings.PUBLIC_ADDRESS.format(host=host.host if host else "localhost").rstrip("/")
 
 
 def _made(

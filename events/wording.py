@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
 from accounts.hold_words import HOLD_WORDS
-from events.kinds import KINDS, Kind, Words
+from events.kinds import KINDS, OTHER, Kind, Words
 from pamm_platform.templatetags.figures import money
 
 REASONS: Mapping[str, Promise] = {
@@ -71,11 +71,8 @@ class _Facts(dict[str, Any]):
 
 
 def message_of(code: str, facts: Mapping[str, Any], occurred_at: datetime) -> Message:
-    """In the active language and time zone. A kind that no longer exists is told without words of its own."""
-    kind = KINDS.get(code)
-    if kind is None:
-        kind = next(known for known in KINDS.values() if not known.link.fact)
-        return Message(kind, _now("Notification"), "", [], str(kind.link.label), reverse(kind.link.route))
+    """In the active language and time zone. A kind that no longer exists is told as such."""
+    kind = KINDS.get(code, OTHER)
     written = _written(facts)
     words = _words_of(kind, facts)
     details = [(str(label), str(written[name])) for name, label in _LABELS.items() if written[name]]

@@ -14,8 +14,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("track_record.web.urls")),
     path("", include("accounts.web.urls")),
     path("", include("fees.web.urls")),
-    path("", include("statements.web.urls")),
     path("", include("events.web.urls")),
+    path("", include("statements.web.urls")),
     path("accounts/", include("allauth.urls")),
     path("admin/", back_office.urls),
 ]

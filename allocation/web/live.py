@@ -19,7 +19,13 @@ View = Callable[..., HttpResponse]
 
 
 def live_piece(
-    request: HttpRequest, template: str, context: dict[str, Any], *, url: str, element_id: str
+    request: HttpRequest,
+    template: str,
+    context: dict[str, Any],
+    *,
+    url: str,
+    element_id: str,
+    seconds: int = POLL_SECONDS,
 ) -> str:
     """HTML of the piece inside the element that polls `url` for its next version."""
     inner = render_to_string(template, context, request)
@@ -27,7 +33,7 @@ def live_piece(
         "inner": inner,
         "url": url,
         "element_id": element_id,
-        "seconds": POLL_SECONDS,
+        "seconds": seconds,
         "headers": json.dumps({"If-None-Match": _etag(inner)}),
     }
     return render_to_string("components/live.html", wrapper)
@@ -49,7 +55,13 @@ def signed_in_piece(view: View) -> View:
 
 
 def live_answer(
-    request: HttpRequest, template: str, context: dict[str, Any], *, url: str, element_id: str
+    request: HttpRequest,
+    template: str,
+    context: dict[str, Any],
+    *,
+    url: str,
+    element_id: str,
+    seconds: int = POLL_SECONDS,
 ) -> HttpResponse:
     """Answer to a poll: 304 while the piece reads the same."""
     inner = render_to_string(template, context, request)
@@ -57,7 +69,9 @@ def live_answer(
     if request.headers.get("If-None-Match") == etag:
         response = HttpResponse(status=304)
     else:
-        response = HttpResponse(live_piece(request, template, context, url=url, element_id=element_id))
+        response = HttpResponse(
+            live_piece(request, template, context, url=url, element_id=element_id, seconds=seconds)
+        )
     response["ETag"] = etag
     patch_cache_control(response, private=True, no_store=True)
     return response

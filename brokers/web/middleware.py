@@ -1,12 +1,12 @@
 """What comes in with a request, and the reader of a page: his time zone, and what of the page may be kept."""
 
 from collections.abc import Callable
-from functools import lru_cache
-from zoneinfo import ZoneInfo, available_timezones
 
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
+
+from brokers.queries import zone_called
 
 NUL = "\0"
 
@@ -70,14 +70,8 @@ class ReaderMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         broker = request.broker  # type: ignore[attr-defined]
         own_zone: str = getattr(request.user, "time_zone", "")
-        with timezone.override(_zone(own_zone) or _zone(broker.time_zone)):
+        with timezone.override(zone_called(own_zone) or zone_called(broker.time_zone)):
             response = self.get_response(request)
         if request.user.is_authenticated and not response.has_header("Cache-Control"):
             response["Cache-Control"] = "private, no-store"
         return response
-
-
-@lru_cache(maxsize=1000)
-def _zone(name: str) -> ZoneInfo | None:
-    # The names are read from some hundred files each time they are asked for: 10 ms of every page.
-    return ZoneInfo(name) if name in available_timezones() else None

@@ -89,12 +89,12 @@ def _of_one_investment(events: Sequence[Event]) -> Iterator[Note]:
 
 
 @tells("statement.ready", "statement.failed")
-def _of_statement_files(events: Sequence[Event]) -> Iterator[Note]:
+def _statement_ready(events: Sequence[Event]) -> Iterator[Note]:
     users = user_ids(events)
-    kinds = {"statement.ready": "statement_ready", "statement.failed": "statement_failed"}
     for event in events:
         if event.subject in users:
-            yield note(event, users[event.subject], kinds[event.kind], {"file": event.payload["file"]})
+            facts = {"file": event.payload["file"], "variant": event.kind.partition(".")[2]}
+            yield note(event, users[event.subject], "statement_ready", facts)
 
 
 def _charged_at_interval_ends(events: Sequence[Event]) -> Mapping[int, dict[int, Decimal]]:

@@ -6,7 +6,6 @@ from events.kinds.kind import Group, Kind, Link, Words, one
 
 _REQUEST = Link("investing:request", _("See the request"), "request")
 _INVESTMENT = Link("allocation:investment", _("See the investment"), "investment")
-_STATEMENT_FILE = Link("statements:file", _("Open the file"), "file")
 _TERMS = Link("investing:terms", _("Compare the terms"), "investment")
 
 INVESTORS = (
@@ -297,20 +296,13 @@ INVESTORS = (
         Group.INVESTMENTS,
         _("A statement you asked for is ready"),
         "file-text",
-        one(_("Statement ready"), _("The statement you asked for is ready to be downloaded.")),
-        _STATEMENT_FILE,
-        tone="success",
-    ),
-    Kind(
-        "statement_failed",
-        Group.INVESTMENTS,
-        _("A statement you asked for could not be made"),
-        "file-text",
-        one(
-            _("Statement not made"),
-            _("The statement you asked for could not be put together. You can try again."),
-        ),
-        _STATEMENT_FILE,
-        tone="warning",
+        {
+            "ready": Words(_("Statement ready"), _("The statement you asked for is ready to be downloaded.")),
+            "failed": Words(
+                _("Statement not made"),
+                _("The statement you asked for could not be made. You can try again."),
+            ),
+        },
+        Link("statements:file", _("See the statement"), "file"),
     ),
 )

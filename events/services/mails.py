@@ -1,5 +1,6 @@
 """Sending e-mails from their rows: at most once each, tried again while it is certain that none has gone."""
 
+import logging
 import smtplib
 from collections.abc import Mapping
 from datetime import timedelta
@@ -12,6 +13,8 @@ from django.utils import timezone
 from events.mail import mail_of
 from events.models import Mail
 from events.queries import mails_due
+
+logger = logging.getLogger(__name__)
 
 PAUSES = (60, 300, 1800, 2 * 3600, 6 * 3600, 24 * 3600)
 """Seconds before the second attempt, the third and so on; after the last one it is given up."""
@@ -67,7 +70,13 @@ def _claim() -> Mail | None:
 
 def _send(mail: Mail, server: BaseEmailBackend) -> bool:
     """Whether the connection can be used for another one."""
-    message = mail_of(mail)
+    try:
+        message = mail_of(mail)
+    except Exception as error:
+        # A bug. It would come again: the others go on.
+        logger.exception("e-mail %s cannot be written", mail.pk)
+        _end(mail, Mail.State.GIVEN_UP, reason=f"It could not be written: {error}")
+        return True
     try:
         server.open()
     except (OSError, smtplib.SMTPException) as error:

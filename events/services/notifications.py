@@ -1,10 +1,11 @@
 """Telling people of what happened, once each, and what they do with it."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DataError, Error, IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import User
@@ -16,6 +17,8 @@ from events.queries import choice_of, groups_for, preferences_of
 from outbox.models import Event
 from outbox.services import take_events
 
+logger = logging.getLogger(__name__)
+
 NOTIFICATIONS = "notifications"
 """Name of the consumer in the outbox."""
 
@@ -25,12 +28,43 @@ def deliver_notifications(*, most: int = 200) -> int:
 
     Cursor, notifications and e-mails to be sent are one transaction: an event is told once, or later. Of what
     happened longer ago than `NOTIFICATIONS_OLD_AFTER_HOURS` people find a notification that is read already.
+    One event that cannot be told, which is a bug, does not keep the others from being told.
     """
+    try:
+        return _deliver(most)
+    except Exception as error:
+        if not _is_of_the_event(error):
+            raise
+    delivered = 0
+    while delivered < most and (done := _deliver_one()):
+        delivered += done
+    return delivered
+
+
+def _deliver(most: int) -> int:
     with transaction.atomic():
         events = take_events(NOTIFICATIONS, most=most)
         if events:
             _tell(events)
     return len(events)
+
+
+def _deliver_one() -> int:
+    """The next event, told or, where that is not possible, passed over with a trace in the log."""
+    try:
+        return _deliver(1)
+    except Exception as error:
+        if not _is_of_the_event(error):
+            raise
+        with transaction.atomic():
+            passed = take_events(NOTIFICATIONS, most=1)
+            logger.exception("told to nobody: %s", [(event.pk, event.kind) for event in passed])
+        return len(passed)
+
+
+def _is_of_the_event(error: Exception) -> bool:
+    """Whether it would come again with this event; a database that fails is none of its doing."""
+    return not isinstance(error, Error) or isinstance(error, IntegrityError | DataError)
 
 
 def _tell(events: Iterable[Event]) -> None:

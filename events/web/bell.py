@@ -10,7 +10,7 @@ from accounts.models import User
 from allocation.web.live import live_piece
 from events.queries import MOST_COUNTED, unread_count
 
-BELL: dict[str, Any] = {"url": reverse_lazy("events:bell"), "element_id": "bell"}
+BELL: dict[str, Any] = {"url": reverse_lazy("events:bell"), "element_id": "bell", "seconds": 30}
 
 
 def bell_context(person: User) -> dict[str, Any]:

@@ -186,13 +186,14 @@ ROLLOVER_SLICE_SIZE = 200
 INSPECTION_HOUR = 3
 INSPECTION_DAYS = 35
 
-# A statement's file that was handed out this long ago and that nobody works on is handed out again.
-STATEMENT_REDISPATCH_SECONDS = 60.0
 # What happened longer ago than this is told as something already read, and by no e-mail: after a long
 # standstill, and of a past that was loaded, nobody wants a flood.
 NOTIFICATIONS_OLD_AFTER_HOURS = 48.0
 # Where a broker's pages are reached from e-mails; `{host}` is the broker's (first) host name.
 PUBLIC_ADDRESS = "https://{host}"
+
+# A statement's file that was handed out this long ago and that nobody works on is handed out again.
+STATEMENT_REDISPATCH_SECONDS = 60.0
 
 # Where the seals of the books are exported: anywhere that whoever can change the database cannot.
 STORAGES: dict[str, Any] = {

@@ -223,7 +223,6 @@ def _of_investment(event: str, **payload: Any) -> Callable[[AliceBobCharlie], ob
     return lambda world: happened(event, world.pool.investment.public_id, **payload)
 
 
-_FILE = "01a1fab4-fb68-7122-a7fe-dd9a615c9a0a"
 _HELD_BY = {"reason": "foreign_operation", "details": {}}
 _DEVICE = {"device": "Firefox on Linux", "ip": "192.0.2.7"}
 INVESTMENT, REQUEST, ADMIN = "/investments/", "/requests/", "/admin/"
@@ -289,10 +288,10 @@ CASES = [
          "left alone for a while: no answer", ADMIN),
     Case("server back", _of_server("server.returned"), {(DEALER, "server_failing")}, "answers again", ADMIN),
     Case("finding", _finding, {(DEALER, "finding_opened")}, "on login 9000", ADMIN),
-    Case("statement", _of_bob("statement.ready", file=_FILE), {(BOB, "statement_ready")},
-         "ready to be downloaded", f"/statements/files/{_FILE}/"),
-    Case("statement failed", _of_bob("statement.failed", file=_FILE), {(BOB, "statement_failed")},
-         "could not be put together", f"/statements/files/{_FILE}/"),
+    Case("statement", _of_bob("statement.ready", file=str(uuid.uuid4())), {(BOB, "statement_ready")},
+         "ready to be downloaded", "/statements/files/"),
+    Case("statement not made", _of_bob("statement.failed", file=str(uuid.uuid4())),
+         {(BOB, "statement_ready")}, "could not be made", "/statements/files/"),
     Case("new device", _new_device, {(BOB, "signed_in")}, "Safari on iPhone", "/accounts/2fa/"),
     Case("password", _of_bob("security.password_changed", **_DEVICE), {(BOB, "password_changed")},
          "changed from Firefox on Linux", "/accounts/2fa/"),

@@ -16,9 +16,10 @@ from django.test import Client, override_settings
 from django.utils import timezone
 
 from accounts.models import Role
+from brokers.brand import email_look
 from brokers.models import Broker
 from brokers.scope import broker_scope
-from events.models import Mail
+from events.models import Mail, Notification
 from events.services import send_due_mails
 from events.services.mails import CLAIM_SECONDS, PAUSES
 from events.tasks import deliver_events_task, send_mails_task
@@ -186,6 +187,35 @@ with broker_scope({world.alpha.pk}):
         assert len(post_office.letters) == 1
 
 
+def test_mail_that_cannot_be_written_is_given_up_and_the_others_go(
+    world: AliceBobCharlie, post_office: PostOffice
+) -> None:
+    waiting(world, 2)
+    broken = Mail.objects.order_by("pk")[0]
+    Notification.objects.filter(pk=broken.notification_id).update(facts={})
+    assert send_due_mails() == 2
+    broken.refresh_from_db()
+    assert broken.state == Mail.State.GIVEN_UP
+    assert "could not be written" in broken.reason
+    assert len(post_office.letters) == 1
+
+
+def test_broker_with_a_logo_and_a_footer_has_both_in_its_mails(
+    world: AliceBobCharlie, post_office: PostOffice
+) -> None:
+    Broker.objects.update(
+        email_footer="Alpha Ltd, 1 High Street",
+        brand_images={"logo": {"version": "abc", "width": 240, "height": 60}},
+    )
+    waiting(world)
+    send_due_mails()
+    text, html = (part.get_content() for part in post_office.letters[0].message.iter_parts())
+    assert "Alpha Ltd, 1 High Street" in text
+    assert "Alpha Ltd, 1 High Street" in html
+    assert 'width="120" height="30" alt="Alpha"' in html
+    assert 'src="http://alpha.localhost:8000/' in html
+
+
 def test_two_senders_at_once_send_each_once(committed_db: str, post_office: PostOffice) -> None:
     world = alice_bob_charlie()
 
@@ -263,4 +293,4 @@ def test_sign_up_and_reset_mails_have_the_same_look(world: AliceBobCharlie) -> N
         assert letter.from_email.startswith("Alpha <")
         (link,) = {line for line in str(letter.body).splitlines() if line.startswith("http")}
         assert f'href="{link}"' in str(html)
-        assert world.alpha.primary_colour in str(html)
+        assert email_look(world.alpha, "").fill in str(html)

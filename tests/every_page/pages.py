@@ -15,7 +15,8 @@ Rows = Callable[[People], tuple[Any, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A route as somebody sees it. `rows` are the values in its path; `query` follows it.
+    """A route as somebody sees it. `rows` are the values in its path; `query` follows it, filled with what
+    `chosen` names.
 
     `steps` are taken in the page before it is judged: a selector and what to type there, or None to click.
     """
@@ -24,6 +25,7 @@ class Page:
     who: str
     rows: Rows = lambda people: ()
     query: str = ""
+    chosen: Rows = lambda people: ()
     steps: tuple[tuple[str, str | None], ...] = ()
     status: int = 200
 
@@ -58,6 +60,8 @@ PAGES = (
     Page("offers:leaderboard", VISITOR),
     Page("offers:leaderboard", VISITOR, query="?q=nothing-is-called-like-this"),
     Page("offers:offer", VISITOR, _offer),
+    Page("offers:comparison", VISITOR),
+    Page("offers:comparison", VISITOR, query="?offer={}&offer={}", chosen=lambda people: people.two_offers),
     Page("offers:simulator", VISITOR, _offer),
     Page("offers:by-link", VISITOR, lambda people: (people.link.token,)),
     Page("accounts:trading-login", VISITOR),
@@ -121,7 +125,11 @@ PAGES = (
     Page("mfa_index", SECURED),
     Page("mfa_deactivate_totp", SECURED),
     Page("mfa_generate_recovery_codes", SECURED),
+    Page("events:notifications", INVESTOR),
+    Page("events:notifications", NEWCOMER, query="?unread=1"),
+    Page("events:preferences", INVESTOR),
     # Managers.
+    Page("events:preferences", MANAGER),
     Page("accounts:managed", MANAGER),
     Page("accounts:open-account", MANAGER),
     Page("accounts:managed-account", MANAGER, _account),
@@ -166,6 +174,10 @@ NO_PAGES = {
     "investing:requests-csv": FILE,
     "fees:income-csv": FILE,
     "fees:agent-csv": FILE,
+    "events:bell": PIECE,
+    "events:read-all": POSTED,
+    "events:open": POSTED,
+    "events:read": POSTED,
     "account_set_password": "only for people without a password, of whom there are none",
     "account_confirm_login_code": MIDWAY,
     "mfa_authenticate": MIDWAY,

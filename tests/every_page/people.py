@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cached_property
+from uuid import UUID
 
 from accounts.models import Agent, Manager, PammAccount, User
 from allocation.models import Investment
@@ -78,6 +79,12 @@ class People:
     def offer(self) -> Offer:
         """The one with most to show: tiers, and the investment's account."""
         return Offer.objects.filter(account=self.account, visibility=Offer.Visibility.PUBLIC).earliest("pk")
+
+    @cached_property
+    def two_offers(self) -> tuple[UUID, ...]:
+        """Of different accounts."""
+        others = Offer.objects.filter(visibility=Offer.Visibility.PUBLIC).exclude(account=self.account)
+        return self.offer.public_id, others.earliest("pk").public_id
 
     @cached_property
     def newer_terms(self) -> Terms:
