@@ -66,6 +66,11 @@ class User(AbstractBaseUser, TenantModel):
     language = models.CharField(max_length=12, blank=True)
     time_zone = models.CharField(max_length=64, blank=True)
     date_joined = models.DateTimeField(default=timezone.now)
+    invitation = models.CharField(
+        max_length=40,
+        blank=True,
+        help_text=_("Token of the join link this person signed up by, until it has led to an investment."),
+    )
 
     objects: ClassVar[UserManager] = UserManager()
 

@@ -18,6 +18,7 @@ from accounts.models import (
     fold_email,
 )
 from brokers.errors import NotFound
+from brokers.queries import broker_in_scope
 from brokers.scope import current_broker_id
 from fees.calc.shares import MOST_AGENT_LEVELS
 
@@ -58,6 +59,15 @@ def runs_account(user: User, account: PammAccount) -> bool:
 def is_staff_member(user: Person | None) -> bool:
     """Whether somebody works for the broker or the platform, so that a second factor is obligatory."""
     return has_role(user, *STAFF_ROLES)
+
+
+def needs_second_factor(user: Person | None) -> bool:
+    """Whether nothing opens to somebody without a second factor: staff, and clients where the broker wants
+    it.
+    """
+    if not isinstance(user, User):
+        return False
+    return is_staff_member(user) or broker_in_scope().requires_second_factor
 
 
 def personal_accounts_of(user: User) -> QuerySet[PersonalAccount]:

@@ -38,6 +38,8 @@ FEE_CEILINGS = (
 )
 
 
+CLIENTS = ("open_sign_up", "opens_trading_accounts", "requires_second_factor", "client_terms_url")
+
 IMAGES = {
     "logo": BrandImage.Kind.LOGO,
     "logo_dark": BrandImage.Kind.LOGO_DARK,
@@ -88,6 +90,7 @@ class BrokerForm(forms.ModelForm):  # type: ignore[type-arg]
             "email_sender",
             "email_footer",
             "widget_hosts",
+            *CLIENTS,
             "freeze_minutes",
             "quiet_minutes",
             "stale_tick_seconds",
@@ -97,7 +100,13 @@ class BrokerForm(forms.ModelForm):  # type: ignore[type-arg]
             "fee_share_rate",
             "agent_share_rates",
         )
-        labels: ClassVar = {"fee_share_rate": _("Broker's share")}
+        labels: ClassVar = {
+            "fee_share_rate": _("Broker's share"),
+            "open_sign_up": _("Sign-up is open"),
+            "opens_trading_accounts": _("Clients open trading accounts"),
+            "requires_second_factor": _("Second factor is obligatory"),
+            "client_terms_url": _("Terms for clients"),
+        }
 
     logo = forms.FileField(
         label=_("Logo"),
@@ -231,6 +240,7 @@ class BrokerAdmin(BackOfficeAdmin):
                 )
             },
         ),
+        (_("Clients"), {"fields": CLIENTS}),
         (
             _("Limits"),
             {

@@ -18,6 +18,7 @@ urlpatterns = [
         rate_limit(action="login")(personal.trading_accounts),
         name="trading-accounts",
     ),
+    path("accounts/invitation/decline/", personal.decline_invitation, name="decline-invitation"),
     path("manage/", manager.managed, name="managed"),
     path("manage/accounts/open/", manager.open_account, name="open-account"),
     path("manage/accounts/<uuid:account_id>/", manager.managed_account, name="managed-account"),

@@ -94,7 +94,9 @@ def test_only_enrolment_and_the_way_out_are_open_to_staff_without_second_factor(
     world: AliceBobCharlie,
 ) -> None:
     client = signed_in(staff(world), second_factor=False)
-    closed = [route for route in routes() if route.name not in OPEN_VIEWS]
+    # Widgets know nobody.
+    known = [route for route in routes() if not route.template.startswith("widgets/")]
+    closed = [route for route in known if route.name not in OPEN_VIEWS]
     assert len(closed) > 100
     for route in closed:
         answer = client.get(route.address(*["1"] * len(route.parameters)))

@@ -204,6 +204,8 @@ NO_PAGES = {
     "brokers:brand-image": FILE,
     "brokers:brand-icon": FILE,
     "brokers:choose-theme": POSTED,
+    "offers:start-by-link": "leads on to the steps of joining",
+    "accounts:decline-invitation": POSTED,
     "offers:move": POSTED,
     "offers:add-link": POSTED,
     "offers:revoke-link": POSTED,
