@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from zoneinfo import available_timezones
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.html import format_html_join
@@ -179,6 +180,15 @@ class BrokerForm(forms.ModelForm):  # type: ignore[type-arg]
                 (icon_picture if kind == BrandImage.Kind.ICON else logo_picture)(file.read())
             except Refusal as refusal:
                 self.add_error(name, forms.ValidationError(str(refusal), code=refusal.code))
+
+    def clean_language(self) -> str:
+        language: str = self.cleaned_data["language"]
+        if language not in dict(settings.LANGUAGES):
+            known = ", ".join(code for code, _name in settings.LANGUAGES)
+            raise forms.ValidationError(
+                _("Not a language of the pages: %(known)s."), code="unknown_language", params={"known": known}
+            )
+        return language
 
     def clean_time_zone(self) -> str:
         zone: str = self.cleaned_data["time_zone"]

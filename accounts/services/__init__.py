@@ -4,6 +4,8 @@ from accounts.services.agents import introduce_client, make_agent, place_agent
 from accounts.services.people import (
     accept_visitor,
     appoint_house_account,
+    change_profile,
+    end_sessions,
     forget_invitation,
     grant_role,
     link_personal_account,
@@ -21,6 +23,8 @@ __all__ = [
     "SECURITY_CHANGES",
     "accept_visitor",
     "appoint_house_account",
+    "change_profile",
+    "end_sessions",
     "forget_invitation",
     "grant_role",
     "introduce_client",

@@ -10,6 +10,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import F
 from django.utils.crypto import get_random_string
 from django.views.decorators.debug import sensitive_variables
 
@@ -105,6 +106,28 @@ def accept_visitor(user: User, *, invitation: str = "", accepted_terms: str = ""
         user.save()
         Membership.objects.create(user=user, role=Role.INVESTOR)
         record_event("client.registered", subject=user.public_id, accepted_terms=accepted_terms)
+    return user
+
+
+def change_profile(*, user: User, first_name: str, last_name: str, language: str, time_zone: str) -> User:
+    """What somebody says about himself. Empty `language` and `time_zone`: the browser's, the broker's."""
+    told = {"first_name": first_name, "last_name": last_name, "language": language, "time_zone": time_zone}
+    changed = [name for name, value in told.items() if getattr(user, name) != value]
+    for name in changed:
+        setattr(user, name, told[name])
+    if changed:
+        with transaction.atomic():
+            user.save(update_fields=changed)
+            record_event("person.profile_changed", subject=user.public_id, changed=changed)
+    return user
+
+
+def end_sessions(*, user: User) -> User:
+    """Sign somebody out wherever he is signed in. A page that goes on keeps its own session anew."""
+    with transaction.atomic():
+        User.objects.filter(pk=user.pk).update(session_generation=F("session_generation") + 1)
+        user.refresh_from_db(fields=["session_generation"])
+        record_event("person.signed_out_elsewhere", subject=user.public_id)
     return user
 
 
