@@ -114,6 +114,8 @@ class User(AbstractBaseUser, TenantModel):
 
         return is_staff_member(self)
 
+    #: What `accounts.queries.user_roles` has read.
+    roles_read: frozenset[Role] | None = None
     #: Nobody stands above the roles.
     is_superuser = False
 

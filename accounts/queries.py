@@ -1,6 +1,7 @@
 """Reads of people and accounts."""
 
 import uuid
+from collections.abc import Iterable
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
@@ -18,7 +19,7 @@ from accounts.models import (
     fold_email,
 )
 from brokers.errors import NotFound
-from brokers.queries import broker_in_scope
+from brokers.models import Broker
 from brokers.scope import current_broker_id
 from fees.calc.shares import MOST_AGENT_LEVELS
 from outbox.models import Event
@@ -33,16 +34,20 @@ def user_roles(user: Person | None) -> frozenset[Role]:
     """
     if not isinstance(user, User) or user.broker_id != current_broker_id() or not user.is_active:
         return frozenset()
-    known: frozenset[Role] | None = user.__dict__.get("_roles")
-    if known is None:
+    if user.roles_read is None:
         held = Membership.objects.filter(user=user).values_list("role", flat=True)
-        known = user.__dict__["_roles"] = frozenset(Role(role) for role in held)
-    return known
+        user.roles_read = frozenset(Role(role) for role in held)
+    return user.roles_read
+
+
+def remember_roles(user: User, held: Iterable[str]) -> None:
+    """What `user_roles` would read, where the roles came with the person."""
+    user.roles_read = frozenset(Role(role) for role in held)
 
 
 def forget_roles(user: User) -> None:
     """Make `user_roles` read again, after a role was granted or revoked."""
-    user.__dict__.pop("_roles", None)
+    user.roles_read = None
 
 
 def has_role(user: Person | None, *roles: Role) -> bool:
@@ -62,13 +67,11 @@ def is_staff_member(user: Person | None) -> bool:
     return has_role(user, *STAFF_ROLES)
 
 
-def needs_second_factor(user: Person | None) -> bool:
+def needs_second_factor(user: User, broker: Broker) -> bool:
     """Whether nothing opens to somebody without a second factor: staff, and clients where the broker wants
     it.
     """
-    if not isinstance(user, User):
-        return False
-    return is_staff_member(user) or broker_in_scope().requires_second_factor
+    return broker.requires_second_factor or is_staff_member(user)
 
 
 def latest_sign_ins(user: User, most: int) -> list[Event]:

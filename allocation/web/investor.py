@@ -1,6 +1,7 @@
 """What an investor has: the portfolio, one investment, and the files of both."""
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -14,7 +15,7 @@ from accounts.models import User
 from allocation.models import Investment, UnitEntry
 from allocation.web.live import live_answer, live_piece, signed_in_piece
 from allocation.web.portfolio import Portfolio, portfolio_of
-from allocation.web.timeline import timeline_of
+from allocation.web.timeline import timeline_of, unexecuted_requests
 from brokers.web.csv_files import csv_answer
 from fees.explanations import charge_text
 from fees.models import Charge
@@ -50,6 +51,10 @@ def investment_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     investment = get_investment_for(_person(request), public_id)
     account = investment.account
     terms = investment.terms
+    requests = unexecuted_requests(investment)
+    open_requests = sorted(
+        (row for row in requests if row.state in Request.OPEN_STATES), key=lambda row: row.pk
+    )
     context = {
         "investment": investment,
         "account": account,
@@ -57,11 +62,11 @@ def investment_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         "terms": terms,
         "terms_in_words": terms_in_words(terms) if terms else [],
         "offered_terms": newer_terms([investment]).get(investment.pk),
-        "timeline": timeline_of(investment),
+        "timeline": timeline_of(investment, requests),
         "series_url": reverse("track_record_api:price-series", args=[account.public_id]),
         "ranges": ChartRange.with_labels(),
         "is_active": investment.state == Investment.State.ACTIVE,
-        "piece": live_piece(request, **_investment_piece(investment)),
+        "piece": live_piece(request, **_investment_piece(investment, open_requests)),
     }
     return render(request, "allocation/investment.html", context)
 
@@ -70,7 +75,9 @@ def investment_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 @require_safe
 def investment_figures(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """The part of an investment that moves, for polling."""
-    return live_answer(request, **_investment_piece(get_investment_for(_person(request), public_id)))
+    investment = get_investment_for(_person(request), public_id)
+    still_open = Request.objects.filter(investment=investment, state__in=Request.OPEN_STATES).order_by("id")
+    return live_answer(request, **_investment_piece(investment, list(still_open)))
 
 
 @login_required
@@ -143,10 +150,7 @@ def _portfolio_piece(portfolio: Portfolio) -> dict[str, Any]:
     }
 
 
-def _investment_piece(investment: Investment) -> dict[str, Any]:
-    open_requests = list(
-        Request.objects.filter(investment=investment, state__in=Request.OPEN_STATES).order_by("id")
-    )
+def _investment_piece(investment: Investment, open_requests: Sequence[Request]) -> dict[str, Any]:
     is_active = investment.state == Investment.State.ACTIVE
     room = withdrawal_terms(investment, open_requests=open_requests) if is_active else None
     return {

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
+from django.db.models import Case, When
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -35,15 +36,21 @@ class Happening:
     meaning: str = ""
 
 
-def timeline_of(investment: Investment) -> list[Happening]:
-    """The last happenings, the latest first; four queries."""
+def unexecuted_requests(investment: Investment) -> list[Request]:
+    """Requests that no money has moved for: all that are open, and the last of the others; one query."""
+    found = Request.objects.filter(investment=investment, unit_entry__isnull=True)
+    is_open = Case(When(state__in=Request.OPEN_STATES, then=0), default=1)
+    return list(found.order_by(is_open, "-id")[:SHOWN])
+
+
+def timeline_of(investment: Investment, requests: Sequence[Request]) -> list[Happening]:
+    """The last happenings, the latest first; three queries. `requests` are its `unexecuted_requests`."""
     entries = (
         UnitEntry.objects.filter(investment=investment)
         .exclude(kind__in=_CHARGED)
         .select_related("price_point")
         .order_by("-id")[:SHOWN]
     )
-    requests = Request.objects.filter(investment=investment, unit_entry__isnull=True).order_by("-id")[:SHOWN]
     agreed = Event.objects.filter(subject=investment.public_id, kind__in=_TERMS).order_by("-id")[:SHOWN]
     happened = [
         *(_of_entry(entry, investment) for entry in entries),
