@@ -11,7 +11,7 @@ from accounts.queries import remember_roles
 class SignedInBackend(AuthenticationBackend):  # type: ignore[misc]
     """allauth's, which reads the roles together with the person: every page asks for them."""
 
-    def get_user(self, user_id: object) -> User | None:
+    def get_user(self, user_id: int | str) -> User | None:
         roles = ArraySubquery(Membership.objects.filter(user=OuterRef("pk")).values("role"))
         user = User.objects.filter(pk=user_id).annotate(held_roles=roles).first()
         if user is None or not self.user_can_authenticate(user):

@@ -52,9 +52,7 @@ def investment_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     account = investment.account
     terms = investment.terms
     requests = unexecuted_requests(investment)
-    open_requests = sorted(
-        (row for row in requests if row.state in Request.OPEN_STATES), key=lambda row: row.pk
-    )
+    open_requests = [row for row in reversed(requests) if row.state in Request.OPEN_STATES]
     context = {
         "investment": investment,
         "account": account,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import attrgetter
 
 from django.db.models import Q
 from django.utils import timezone
@@ -82,7 +83,7 @@ def portfolio_of(user: User) -> Portfolio:
     found = list(shown.filter(Q(state__in=LIVING) | Q(pk__in=last_closed)).order_by("-id"))
     living = [row for row in found if row.state in LIVING]
     ended = sorted(
-        (row for row in found if row.closed_at is not None), key=lambda row: row.closed_at, reverse=True
+        (row for row in found if row.closed_at is not None), key=attrgetter("closed_at"), reverse=True
     )
     figures = figures_of([*living, *ended])
     open_requests: dict[int, list[Request]] = {}

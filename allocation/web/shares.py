@@ -17,8 +17,8 @@ GAP = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """One account's part, or the rest (no name). `start` and `length` are percents of the ring; `letter` tells
-    it from the others without colour.
+    """One account's part, or the rest (no name). `start` and `length` are percents of the ring; `letter`
+    tells it from the others without colour.
     """
 
     name: str
