@@ -15,8 +15,9 @@ class Notification(TenantModel):
     """
 
     public_id = PublicIdField()
-    user = TenantForeignKey("accounts.User", related_name="+")
-    event = TenantForeignKey("outbox.Event", related_name="+")
+    # The indexes and keys below begin with the broker and with these.
+    user = TenantForeignKey("accounts.User", related_name="+", db_index=False)
+    event = TenantForeignKey("outbox.Event", related_name="+", db_index=False)
     kind = models.CharField(max_length=40)
     about = models.UUIDField(help_text=_("Public id of what it tells of, where an event tells of several."))
     facts = models.JSONField(default=dict)
@@ -52,7 +53,7 @@ class Notification(TenantModel):
 class Preference(TenantModel):
     """How somebody wants to be told of one kind, where it differs from the kind's own default."""
 
-    user = TenantForeignKey("accounts.User", related_name="+")
+    user = TenantForeignKey("accounts.User", related_name="+", db_index=False)
     kind = models.CharField(max_length=40)
     in_cabinet = models.BooleanField()
     by_email = models.BooleanField()

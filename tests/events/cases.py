@@ -186,6 +186,11 @@ def _of_account(event: str, **payload: Any) -> Callable[[AliceBobCharlie], objec
     return make
 
 
+def _cancelled_by_bob(world: AliceBobCharlie) -> object:
+    by = str(world.bob.public_id)
+    return happened("request.cancelled", request_of_bob(world).public_id, by=by)
+
+
 def _closing_by_alice(world: AliceBobCharlie) -> object:
     by = str(world.alice.public_id)
     return happened("account.closing", world.pool.account.public_id, by=by, note="enough")
@@ -249,6 +254,7 @@ CASES = [
     Case("expired", _request("request.expired"), {(BOB, "request_expired")}, "Nobody approved", REQUEST),
     Case("cancelled by the account's end", _request("request.cancelled", reason="account_closing"),
          {(BOB, "request_cancelled")}, "The account is being closed.", REQUEST),
+    Case("cancelled by himself", _cancelled_by_bob, set(), ""),
     Case("to approve by the manager", _pending("manager"), {(ALICE, "request_to_approve")},
          "asks to put 1,250.50 USD", "/manage/requests/"),
     Case("to approve by the broker", _pending("broker"), {(DEALER, "request_to_decide")},

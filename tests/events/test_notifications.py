@@ -19,7 +19,7 @@ from events import services
 from events.errors import NotYoursToChoose
 from events.kinds import KINDS
 from events.mail import mail_of
-from events.models import Mail, Notification
+from events.models import Mail, Notification, Preference
 from events.queries import unread_count
 from events.services import change_preferences, deliver_notifications
 from events.services import notifications as delivery
@@ -174,6 +174,12 @@ def test_deposit_arrived_is_told_to_who_wants_it(world: AliceBobCharlie) -> None
 def test_security_cannot_be_turned_off(code: str, world: AliceBobCharlie) -> None:
     with pytest.raises(NotYoursToChoose):
         change_preferences(user=world.bob, choices={code: (False, False)})
+
+
+def test_security_is_told_whatever_a_row_says(world: AliceBobCharlie) -> None:
+    Preference.objects.create(user=world.bob, kind="password_changed", in_cabinet=False, by_email=False)
+    happened("security.password_changed", world.bob.public_id)
+    assert unread_count(world.bob) == Mail.objects.count() == 1
 
 
 def test_nobody_chooses_what_others_are_told(world: AliceBobCharlie) -> None:
