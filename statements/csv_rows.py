@@ -8,6 +8,8 @@ import csv
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from io import StringIO
+from itertools import chain
 
 from brokers.spreadsheets import harmless
 from statements.queries import (
@@ -36,33 +38,20 @@ AGENT_COLUMNS = (
 Row = Sequence[str]
 
 
-def csv_text(statement: Statement, portions: Iterable[Sequence[Line]]) -> Iterator[str]:
-    """The file piece by piece: its header and what opens, each portion of lines, what closes.
-
-    Texts people chose are made harmless for spreadsheets.
-    """
-    writer = csv.writer(_Echo())
-
-    def written(rows: Iterable[Row]) -> str:
-        return "".join(writer.writerow([harmless(cell) for cell in row]) for row in rows)
-
-    yield written([columns_of(statement), *_opening(statement)])
-    for lines in portions:
-        yield written(_line(line) for line in lines)
-    yield written(_closing(statement))
+def csv_of(statement: Statement, portions: Iterable[Sequence[Line]]) -> bytes:
+    """The whole file; texts people chose are made harmless for spreadsheets."""
+    text = StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns_of(statement))
+    rows = (_opening(statement), map(_line, chain.from_iterable(portions)), _closing(statement))
+    writer.writerows([harmless(cell) for cell in row] for row in chain.from_iterable(rows))
+    return text.getvalue().encode()
 
 
 def columns_of(statement: Statement) -> Sequence[str]:
     if isinstance(statement, InvestorStatement):
         return INVESTOR_COLUMNS
     return MANAGER_COLUMNS if isinstance(statement, ManagerStatement) else AGENT_COLUMNS
-
-
-class _Echo:
-    """What `csv` writes to: gives each line back."""
-
-    def write(self, line: str) -> str:
-        return line
 
 
 def _opening(statement: Statement) -> Iterator[Row]:

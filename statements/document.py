@@ -5,13 +5,15 @@ Nothing is computed here. Everything is text; the layout decides how it looks (`
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from brokers.models import Broker
+from brokers.brand import logo_of, shades_of
+from brokers.models import BrandImage, Broker
 from fees.calc.kinds import FeeKind
 from fees.explanations import fees_by_kind
 from pamm_platform.templatetags.figures import amount, money, signed_amount, signed_money
@@ -78,9 +80,12 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class Document:
+    """`logo` is a PNG or nothing, `colour` the brand's own."""
+
     title: str
     broker: str
     colour: str
+    logo: bytes
     person: str
     facts: Sequence[Cells]
     sums: Sequence[Sum]
@@ -92,10 +97,11 @@ class Document:
     made: str
 
 
-def document_of(statement: Statement, lines: Iterable[Line], broker: Broker) -> Document:
-    """The whole statement, in the active language and time zone."""
+def document_of(statement: Statement, portions: Iterable[Sequence[Line]], broker: Broker) -> Document:
+    """The whole statement with its lines, in the active language and time zone."""
     period = statement.period
     is_cut = statement.line_count > MOST_LINES
+    lines = () if is_cut else chain.from_iterable(portions)
     user = statement.subject.user
     facts = [
         (_("Period"), period_in_words(period)),
@@ -107,17 +113,14 @@ def document_of(statement: Statement, lines: Iterable[Line], broker: Broker) -> 
     return Document(
         title=_TITLES[statement.subject.kind](),
         broker=broker.name,
-        colour=broker.primary_colour,
+        colour=shades_of(broker).fill,
+        logo=_logo(broker),
         person=str(user),
         facts=facts,
         sums=_sums(statement),
-        tables=[
-            table
-            for table in [*_tables(statement), _lines_table(statement, () if is_cut else lines)]
-            if table.rows
-        ],
+        tables=[table for table in [*_tables(statement), _lines_table(statement, lines)] if table.rows],
         nothing=_("Nothing happened in this period.") if statement.is_empty else "",
-        notes=[*_left_out(statement, is_cut=is_cut), *_notes(statement)],
+        notes=[*_left_out(statement, is_cut=is_cut), *_notes(statement), *_about(broker)],
         language=get_language() or "en",
         # The layout fills in both numbers on each page.
         page=_("Page %(page)s of %(pages)s") % {"page": "{page}", "pages": "{pages}"},
@@ -130,6 +133,19 @@ _TITLES = {
     StatementKind.MANAGER: lambda: _("Statement of income"),
     StatementKind.AGENT: lambda: _("Statement of income as an agent"),
 }
+
+
+def _logo(broker: Broker) -> bytes:
+    """The broker's own, empty where there is none: then the platform's mark stands in the brand's colour."""
+    if logo_of(broker) is None:
+        return b""
+    image = BrandImage.objects.filter(kind=BrandImage.Kind.LOGO).first()
+    return b"" if image is None else bytes(image.content)
+
+
+def _about(broker: Broker) -> list[str]:
+    """The company, as below its e-mails."""
+    return [" · ".join(line.strip() for line in broker.email_footer.splitlines() if line.strip())]
 
 
 def _left_out(statement: Statement, *, is_cut: bool) -> list[str]:

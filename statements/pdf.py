@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import typst
 
@@ -23,9 +24,16 @@ class FontsMissing(RuntimeError):
 
 def pdf_of(document: Document) -> bytes:
     """Raises `FontsMissing`; `typst.TypstError` where the layout itself is wrong."""
-    made = typst.Compiler(root=str(LAYOUT.parent), font_paths=_fonts()).compile(
-        str(LAYOUT), format="pdf", sys_inputs={"document": json.dumps(asdict(document))}
-    )
+    texts = asdict(document)
+    logo = texts.pop("logo")
+    # Nothing but what is in this folder is within the layout's reach.
+    with TemporaryDirectory(prefix="statement-") as root:
+        folder = Path(root)
+        layout = folder / LAYOUT.name
+        layout.write_bytes(LAYOUT.read_bytes())
+        (folder / "document.json").write_text(json.dumps(texts | {"has_logo": bool(logo)}))
+        (folder / "logo.png").write_bytes(logo)
+        made = typst.Compiler(root=root, font_paths=_fonts()).compile(str(layout), format="pdf")
     assert isinstance(made, bytes)
     return made
 

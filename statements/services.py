@@ -2,8 +2,7 @@
 
 import logging
 import uuid
-from collections.abc import Iterator, Sequence
-from datetime import timedelta, tzinfo
+from datetime import timedelta
 
 from django.conf import settings
 from django.core.files.base import ContentFile
@@ -16,12 +15,12 @@ from accounts.models import User
 from brokers.models import Broker
 from outbox.services import record_event
 from statements.calc.period import Period
-from statements.csv_rows import csv_text
+from statements.csv_rows import csv_of
 from statements.document import document_of
 from statements.errors import FileNotFailed, TooManyFiles
 from statements.models import FileFormat, StatementFile, StatementKind
 from statements.pdf import pdf_of
-from statements.queries import Line, Statement, Subject, all_lines, statement_of, subject_of, zone_of
+from statements.queries import Subject, complete_statement, subject_of, zone_of
 from statements.queries.files import get_file_for
 
 logger = logging.getLogger(__name__)
@@ -31,18 +30,12 @@ MOST_UNFINISHED = 3
 """Files one person may have in preparation at a time."""
 MOST_ATTEMPTS = 3
 """Workers that may die over a file before it is given up."""
-MOST_READINGS = 5
-"""Times a statement is read again because something was booked meanwhile."""
 LEASE = timedelta(minutes=2)
 KEPT_FOR = timedelta(days=7)
 
 
 class ClaimLost(Exception):
     """Somebody else has taken the file up meanwhile: this worker stops."""
-
-
-class NeverAtRest(RuntimeError):
-    """Something was booked during every reading of the statement."""
 
 
 def request_file(
@@ -157,40 +150,20 @@ def _claimed(key: int) -> StatementFile | None:
 
 
 def _content(file: StatementFile) -> bytes:
-    """The whole file, read until nothing was booked while it was read: its lines sum to its totals."""
+    """The whole file, the progress told on the way. Raises `ClaimLost`."""
     broker = Broker.objects.get()
     subject = subject_of(file.subject, StatementKind(file.kind))
     zone = zone_of(file.subject, broker)
     period = Period(file.first_day, file.end_day, zone)
+
+    def note(done: int, lines: int) -> None:
+        _note(file, lines=lines, lines_done=done)
+
     with translation.override(file.language), timezone.override(zone):
-        for _reading in range(MOST_READINGS):
-            statement = statement_of(subject, period)
-            portions = list(_noted(file, statement))
-            if statement_of(subject, period) == statement:
-                return _written(file, statement, portions, broker, zone)
-    raise NeverAtRest(str(file.public_id))
-
-
-def _noted(file: StatementFile, statement: Statement) -> Iterator[Sequence[Line]]:
-    """All lines, the progress noted after each portion. Raises `ClaimLost`."""
-    done = 0
-    _note(file, lines=statement.line_count, lines_done=0)
-    for portion in all_lines(statement):
-        yield portion
-        done += len(portion)
-        _note(file, lines_done=done)
-
-
-def _written(
-    file: StatementFile,
-    statement: Statement,
-    portions: Sequence[Sequence[Line]],
-    broker: Broker,
-    zone: tzinfo,
-) -> bytes:
-    if file.format == FileFormat.CSV:
-        return "".join(csv_text(statement, portions)).encode()
-    return pdf_of(document_of(statement, [line for portion in portions for line in portion], broker))
+        statement, portions = complete_statement(subject, period, note)
+        if file.format == FileFormat.CSV:
+            return csv_of(statement, portions)
+        return pdf_of(document_of(statement, portions, broker))
 
 
 def _note(file: StatementFile, **figures: int) -> None:

@@ -86,6 +86,8 @@
     });
     document.getElementById("content").append(sheet);
     sheet.showModal();
+    // Whoever presses Enter at once has ended nothing.
+    sheet.querySelector("textarea, input:not([type=hidden]), [data-sheet-close]")?.focus();
   };
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-sheet]");

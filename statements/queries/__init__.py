@@ -35,6 +35,11 @@ from statements.queries.people import Subject, first_day_of, get_subject_for, su
 
 Statement = InvestorStatement | ManagerStatement | AgentStatement
 Line = InvestorLine | ManagerLine | AgentLine
+MOST_READINGS = 5
+
+
+class NeverAtRest(RuntimeError):
+    """Something was booked during every reading of the statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,33 @@ def all_lines(statement: Statement) -> Iterator[Sequence[Line]]:
     return _READERS[statement.subject.kind].all_lines(statement)
 
 
+def complete_statement(
+    subject: Subject, period: Period, note: Callable[[int, int], None] | None = None
+) -> tuple[Statement, list[Sequence[Line]]]:
+    """The statement and all its lines, which sum to its totals: read until nothing was booked meanwhile.
+
+    History is only added to: where the totals before and after the lines are equal, nothing came between.
+    `note` is told how many lines were read, of how many. Raises `NeverAtRest`.
+    """
+    for _reading in range(MOST_READINGS):
+        statement = statement_of(subject, period)
+        portions: list[Sequence[Line]] = []
+        _tell(note, portions, statement)
+        for portion in all_lines(statement):
+            portions.append(portion)
+            _tell(note, portions, statement)
+        if statement_of(subject, period) == statement:
+            return statement, portions
+    raise NeverAtRest(str(subject.user.public_id))
+
+
+def _tell(
+    note: Callable[[int, int], None] | None, portions: Sequence[Sequence[Line]], statement: Statement
+) -> None:
+    if note is not None:
+        note(sum(len(portion) for portion in portions), statement.line_count)
+
+
 __all__ = [
     "AgentLine",
     "AgentStatement",
@@ -75,9 +107,11 @@ __all__ = [
     "Line",
     "ManagerLine",
     "ManagerStatement",
+    "NeverAtRest",
     "Statement",
     "Subject",
     "all_lines",
+    "complete_statement",
     "first_day_of",
     "get_subject_for",
     "lines_of",

@@ -7,9 +7,11 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from statements.calc.period import Period
-from statements.models import StatementKind
+from statements.models import FileFormat, StatementKind
 from statements.queries import Subject, get_subject_for, zone_of
 from statements.web.forms import PeriodForm
+
+CONTENT_TYPES = {FileFormat.PDF: "application/pdf", FileFormat.CSV: "text/csv; charset=utf-8"}
 
 
 @dataclass(frozen=True, slots=True)

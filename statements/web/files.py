@@ -24,11 +24,10 @@ from statements.queries import zone_of
 from statements.queries.files import files_of, get_file_for
 from statements.services import request_file, retry_file, storage
 from statements.tasks import prepare_file_task
-from statements.web.asking import asked_for, file_name
+from statements.web.asking import CONTENT_TYPES, asked_for, file_name
 
 logger = logging.getLogger(__name__)
 PAGE_SIZE = 30
-CONTENT_TYPES = {FileFormat.PDF: "application/pdf", FileFormat.CSV: "text/csv; charset=utf-8"}
 
 
 @login_required

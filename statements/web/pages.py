@@ -1,25 +1,24 @@
 """Statements: a page per kind, and the same as a file. One's own, or any client's for the broker's staff."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from accounts.web.paging import Page
-from brokers.scope import broker_scope, current_broker_id
-from statements.csv_rows import csv_text
+from statements.csv_rows import csv_of
 from statements.document import document_of
 from statements.errors import StatementTooLong
 from statements.models import FileFormat, StatementKind
 from statements.pdf import pdf_of
-from statements.queries import Statement, all_lines, lines_of, statement_of
-from statements.web.asking import Asked, asked_for, file_name
+from statements.queries import Line, Statement, complete_statement, lines_of, statement_of
+from statements.web.asking import CONTENT_TYPES, Asked, asked_for, file_name
 from statements.web.forms import PRESETS, days_query
 
 PAGE_SIZE = 50
@@ -67,14 +66,10 @@ def statement_page(
 @require_safe
 def statement_csv(
     request: HttpRequest, kind: StatementKind, public_id: uuid.UUID | None = None
-) -> StreamingHttpResponse:
+) -> HttpResponse:
     """The statement as CSV. Raises `StatementTooLong`."""
     asked = asked_for(request, kind, public_id, is_file=True)
-    statement = _short(asked, FileFormat.CSV)
-    pieces = _in_scope(current_broker_id(), statement)
-    return StreamingHttpResponse(
-        pieces, content_type="text/csv; charset=utf-8", headers=_saved_as(asked, FileFormat.CSV)
-    )
+    return _file(asked, FileFormat.CSV, csv_of(*_short(asked, FileFormat.CSV)))
 
 
 @login_required
@@ -85,10 +80,9 @@ def statement_pdf(
     """The statement as PDF. Raises `StatementTooLong`."""
     asked = asked_for(request, kind, public_id, is_file=True)
     with timezone.override(asked.period.zone):
-        statement = _short(asked, FileFormat.PDF)
-        lines = [line for portion in all_lines(statement) for line in portion]
-        content = pdf_of(document_of(statement, lines, request.broker))  # type: ignore[attr-defined]
-    return HttpResponse(content, content_type="application/pdf", headers=_saved_as(asked, FileFormat.PDF))
+        statement, portions = _short(asked, FileFormat.PDF)
+        document = document_of(statement, portions, request.broker)  # type: ignore[attr-defined]
+    return _file(asked, FileFormat.PDF, pdf_of(document))
 
 
 def takes_long(statement: Statement, file_format: FileFormat) -> bool:
@@ -97,17 +91,17 @@ def takes_long(statement: Statement, file_format: FileFormat) -> bool:
     return is_long or (file_format == FileFormat.PDF and statement.period.days > MOST_PDF_DAYS_AT_ONCE)
 
 
-def _short(asked: Asked, file_format: FileFormat) -> Statement:
-    """Raises `StatementTooLong`."""
-    statement = statement_of(asked.subject, asked.period)
-    if takes_long(statement, file_format):
+def _short(asked: Asked, file_format: FileFormat) -> tuple[Statement, list[Sequence[Line]]]:
+    """The statement and its lines. Raises `StatementTooLong` before it reads them."""
+    if takes_long(statement_of(asked.subject, asked.period), file_format):
         raise StatementTooLong
-    return statement
+    return complete_statement(asked.subject, asked.period)
 
 
-def _saved_as(asked: Asked, file_format: FileFormat) -> dict[str, str]:
+def _file(asked: Asked, file_format: FileFormat, content: bytes) -> HttpResponse:
     name = file_name(asked.subject.kind, asked.period, file_format)
-    return {"Content-Disposition": f'attachment; filename="{name}"'}
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return HttpResponse(content, content_type=CONTENT_TYPES[file_format], headers=headers)
 
 
 def _context(request: HttpRequest, asked: Asked, statement: Statement) -> dict[str, Any]:
@@ -158,14 +152,3 @@ def _start(request: HttpRequest, line_count: int) -> int:
     start = int(asked) if asked.isdecimal() and len(asked) < 10 else 0
     last = max(line_count - 1, 0) // PAGE_SIZE * PAGE_SIZE
     return min(start // PAGE_SIZE * PAGE_SIZE, last)
-
-
-def _in_scope(broker_id: int, statement: Statement) -> Iterator[str]:
-    """The scope is entered anew for every piece: whoever reads the stream may have left it."""
-    pieces = csv_text(statement, all_lines(statement))
-    while True:
-        with broker_scope(broker_id):
-            piece = next(pieces, None)
-        if piece is None:
-            return
-        yield piece

@@ -8,14 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.every_page.people import AGENT, INVESTOR, MANAGER, NEWCOMER, SECURED, VISITOR, People
+from tests.every_page.people import AGENT, INVESTOR, MANAGER, NEWCOMER, SECURED, STAFF, VISITOR, People
 
 Rows = Callable[[People], tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A route as somebody sees it. `rows` are the values in its path; `query` follows it.
+    """A route as somebody sees it. `rows` are the values in its path; `query` follows it, filled with what
+    `chosen` names.
 
     `steps` are taken in the page before it is judged: a selector and what to type there, or None to click.
     """
@@ -24,6 +25,7 @@ class Page:
     who: str
     rows: Rows = lambda people: ()
     query: str = ""
+    chosen: Rows = lambda people: ()
     steps: tuple[tuple[str, str | None], ...] = ()
     status: int = 200
 
@@ -48,6 +50,24 @@ def _request(people: People) -> tuple[Any, ...]:
     return (people.request.public_id,)
 
 
+def _file(state: str) -> Rows:
+    return lambda people: (people.files[state].public_id,)
+
+
+def _files(people: People) -> tuple[Any, ...]:
+    assert people.files
+    return ()
+
+
+def _told(people: People) -> tuple[Any, ...]:
+    assert people.told
+    return ()
+
+
+def _owner(people: People) -> tuple[Any, ...]:
+    return (people.investment.owner.public_id,)
+
+
 def _outdated(people: People) -> tuple[Any, ...]:
     assert people.newer_terms
     return (people.investment.public_id,)
@@ -58,6 +78,8 @@ PAGES = (
     Page("offers:leaderboard", VISITOR),
     Page("offers:leaderboard", VISITOR, query="?q=nothing-is-called-like-this"),
     Page("offers:offer", VISITOR, _offer),
+    Page("offers:comparison", VISITOR),
+    Page("offers:comparison", VISITOR, query="?offer={}&offer={}", chosen=lambda people: people.two_offers),
     Page("offers:simulator", VISITOR, _offer),
     Page("offers:by-link", VISITOR, lambda people: (people.link.token,)),
     Page("accounts:trading-login", VISITOR),
@@ -121,10 +143,22 @@ PAGES = (
     Page("mfa_index", SECURED),
     Page("mfa_deactivate_totp", SECURED),
     Page("mfa_generate_recovery_codes", SECURED),
-    Page("events:notifications", INVESTOR),
+    Page("statements:investor-page", INVESTOR, query="?period=all"),
+    Page("statements:investor-page", NEWCOMER),
+    Page("statements:files", INVESTOR, _files),
+    Page("statements:files", NEWCOMER),
+    Page("statements:file", INVESTOR, _file("waiting")),
+    Page("statements:file", INVESTOR, _file("running")),
+    Page("statements:file", INVESTOR, _file("ready")),
+    Page("statements:file", INVESTOR, _file("failed")),
+    Page("statements:movement", INVESTOR, lambda people: (people.movement.public_id,)),
+    Page("events:notifications", INVESTOR, _told),
+    Page("events:notifications", SECURED),
     Page("events:notifications", NEWCOMER, query="?unread=1"),
     Page("events:preferences", INVESTOR),
     # Managers.
+    Page("statements:manager-page", MANAGER, query="?period=all"),
+    Page("statements:charge", MANAGER, lambda people: (people.charge.public_id,)),
     Page("events:preferences", MANAGER),
     Page("accounts:managed", MANAGER),
     Page("accounts:open-account", MANAGER),
@@ -149,6 +183,16 @@ PAGES = (
     # Agents.
     Page("fees:agent", AGENT),
     Page("fees:agent-clients", AGENT),
+    Page("statements:agent-page", AGENT, query="?period=all"),
+    # The broker's staff, who read statements of others.
+    Page(
+        "statements:investor-page-of",
+        STAFF,
+        lambda people: (people.investment.owner.public_id,),
+        "?period=all",
+    ),
+    Page("statements:manager-page-of", STAFF, lambda people: (people.manager.user.public_id,)),
+    Page("statements:agent-page-of", STAFF, lambda people: (people.agent.public_id,)),
 )
 
 POSTED = "takes a form and leads back to a page"
@@ -170,6 +214,15 @@ NO_PAGES = {
     "investing:requests-csv": FILE,
     "fees:income-csv": FILE,
     "fees:agent-csv": FILE,
+    **{
+        f"statements:{kind}-{what}{suffix}": reason
+        for kind in ("investor", "manager", "agent")
+        for suffix in ("", "-of")
+        for what, reason in (("csv", FILE), ("pdf", FILE), ("prepare", POSTED))
+    },
+    "statements:file-progress": PIECE,
+    "statements:retry": POSTED,
+    "statements:download": FILE,
     "events:bell": PIECE,
     "events:read-all": POSTED,
     "events:open": POSTED,

@@ -1,20 +1,28 @@
 """Who of the demo sees which page: people and rows found by what they are, not by name."""
 
 from dataclasses import replace
+from datetime import timedelta
 from functools import cached_property
+from uuid import UUID
+
+from django.utils import timezone
 
 from accounts.models import Agent, Manager, PammAccount, User
-from allocation.models import Investment
+from allocation.models import Investment, UnitEntry
 from demo.scenario import ALPHA
+from events.services import deliver_notifications
+from fees.models import Charge
 from investing.models import Request
 from offers.drafts import share_fields
 from offers.models import JoinLink, Offer, Terms
 from offers.queries import shares_of
 from offers.services import revise_terms
+from statements.models import FileFormat, StatementFile, StatementKind
 from tests.offers.drafts import EXAMPLE_1, draft
 from tests.worlds import enrol
 
-INVESTOR, MANAGER, AGENT, NEWCOMER, SECURED = "investor", "manager", "agent", "newcomer", "secured"
+INVESTOR, MANAGER, AGENT = "investor", "manager", "agent"
+NEWCOMER, SECURED, STAFF = "newcomer", "secured", "staff"
 VISITOR = ""
 
 
@@ -25,9 +33,10 @@ class People:
         found: dict[str, User] = {
             INVESTOR: self.investment.owner,
             MANAGER: self.manager.user,
-            AGENT: Agent.objects.earliest("pk").user,
+            AGENT: self.agent,
             NEWCOMER: self.newcomer,
             SECURED: self.secured,
+            STAFF: User.objects.get(email="dealer@alpha.example"),
         }
         return found[who]
 
@@ -63,6 +72,11 @@ class People:
         return user
 
     @cached_property
+    def agent(self) -> User:
+        user: User = Agent.objects.earliest("pk").user
+        return user
+
+    @cached_property
     def pending(self) -> Request:
         """A deposit that waits for the manager."""
         return Request.objects.filter(
@@ -80,6 +94,12 @@ class People:
         return Offer.objects.filter(account=self.account, visibility=Offer.Visibility.PUBLIC).earliest("pk")
 
     @cached_property
+    def two_offers(self) -> tuple[UUID, ...]:
+        """Of different accounts."""
+        others = Offer.objects.filter(visibility=Offer.Visibility.PUBLIC).exclude(account=self.account)
+        return self.offer.public_id, others.earliest("pk").public_id
+
+    @cached_property
     def newer_terms(self) -> Terms:
         """Offered to the investor instead of those he joined under."""
         assert self.investment.terms is not None
@@ -92,3 +112,40 @@ class People:
     @cached_property
     def link(self) -> JoinLink:
         return JoinLink.objects.earliest("pk")
+
+    @cached_property
+    def charge(self) -> Charge:
+        """A fee that some investor has paid; not the one above, who may have paid none."""
+        return Charge.objects.select_related("investment__owner").filter(account=self.account).latest("pk")
+
+    @cached_property
+    def movement(self) -> UnitEntry:
+        return UnitEntry.objects.filter(investment=self.investment).earliest("pk")
+
+    @cached_property
+    def files(self) -> dict[str, StatementFile]:
+        """Of the investor, one in each state."""
+        today = timezone.now().date()
+        return {
+            str(state): StatementFile.objects.create(
+                requested_by=self.investment.owner,
+                subject=self.investment.owner,
+                kind=StatementKind.INVESTOR,
+                format=FileFormat.PDF,
+                first_day=today - timedelta(days=number + 1),
+                end_day=today,
+                language="en",
+                state=state,
+                lines=400,
+                lines_done=120,
+                size=120_000,
+                expires_at=timezone.now() + timedelta(days=7),
+            )
+            for number, state in enumerate(StatementFile.State.values)
+        }
+
+    @cached_property
+    def told(self) -> int:
+        """How many notifications there are: of newer terms, and of what had happened before."""
+        assert self.newer_terms
+        return deliver_notifications()

@@ -67,7 +67,8 @@ def test_page_is_accessible_quiet_and_fits(page: Page, site: Site, sources: Path
     window, scale = site.window_of(page.who), site.scale_of(page.who)
     tab = window.page
     tab.set_viewport_size(DESK)
-    address = ROUTES[page.route].address(*page.rows(site.people)) + page.query
+    address = ROUTES[page.route].address(*page.rows(site.people))
+    address += page.query.format(*page.chosen(site.people))
     if page.status != 200:
         window.expect(page.status)
     scale.begin(empty_cache=True)
@@ -87,9 +88,9 @@ def test_page_is_accessible_quiet_and_fits(page: Page, site: Site, sources: Path
             assert answer is not None
     (sources / f"{_file_name(page)}.html").write_text(answer.text())
     window.wait_for_answers()
-    faults = [*_overweight(scale), *_judged(tab, "desk")]
+    faults = [*_overweight(scale), *judged(tab, "desk")]
     tab.set_viewport_size(PHONE)
-    faults += [fault for fault in _judged(tab, "phone") if fault not in faults]
+    faults += [fault for fault in judged(tab, "phone") if fault not in faults]
     faults += window.take_troubles()
     assert not faults, "\n".join(["", *faults])
 
@@ -138,7 +139,7 @@ def _overweight(scale: Scale) -> list[str]:
     return ["too heavy:", *scale.heaviest()]
 
 
-def _judged(tab: Tab, where: str) -> list[str]:
+def judged(tab: Tab, where: str) -> list[str]:
     """What is wrong in both themes at the present size; folds are looked into."""
     found = [f"too wide on the {where}: {part}" for part in [tab.evaluate(TOO_WIDE)] if part]
     tab.evaluate(OPEN_FOLDS)

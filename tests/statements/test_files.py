@@ -3,7 +3,6 @@
 import csv
 import re
 import uuid
-from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -70,7 +69,7 @@ def test_file_is_asked_for_followed_made_and_downloaded(
     page = bob.get(address)
     assert "Waiting for its turn" in text_of(page)
     assert 'hx-trigger="every 2s"' in page.content.decode()
-    assert 'http-equiv="refresh"' in page.content.decode(), "without JavaScript the page asks again by itself"
+    assert 'id="look-again"' in page.content.decode(), "without JavaScript there is a way on"
     with broker_scope(None):
         prepare_file_task(*handed_out[0])
     piece = bob.get(f"{address}progress/", headers={"HX-Request": "true"})
@@ -269,15 +268,15 @@ def test_statement_that_changes_while_it_is_read_is_read_again(
 ) -> None:
     """Or its lines would not sum to its totals."""
     file, late = asked(bob), iter([True])
-    noted = services._noted
+    noted = services._note
 
-    def interrupted(*args: Any) -> Iterator[Any]:
-        portions = list(noted(*args))
+    def note(which: StatementFile, **figures: int) -> None:
+        """Totals are read and lines are not, when it is told for the first time."""
+        noted(which, **figures)
         if next(late, False):
             fee(world, "1.00", price(world, "1.10", MONTH_END + timedelta(hours=2), 3))
-        return iter(portions)
 
-    monkeypatch.setattr(services, "_noted", interrupted)
+    monkeypatch.setattr(services, "_note", note)
     prepare_file(file.pk)
     text = content_of(bob.get(f"/statements/files/{file.public_id}/download/")).decode()
     assert "-1.00" in text

@@ -15,7 +15,6 @@ from accounts.models import PammAccount, Role, User
 from accounts.services import make_agent
 from allocation.models import Investment, UnitEntry
 from brokers.models import Broker
-from brokers.scope import broker_scope
 from fees.models import Charge
 from tests.statements.conftest import Visit
 from tests.statements.worlds import FEBRUARY, JANUARY, MONTH_END, fee, many_fees, price
@@ -25,8 +24,7 @@ from tests.worlds import AliceBobCharlie, person, pool
 
 
 def rows_of(answer: Any) -> list[dict[str, str]]:
-    with broker_scope(None):
-        return list(csv.DictReader(answer.getvalue().decode().splitlines()))
+    return list(csv.DictReader(answer.content.decode().splitlines()))
 
 
 def test_investor_reads_opening_flows_result_fees_and_closing(
@@ -146,6 +144,18 @@ def test_staff_open_a_clients_statement_and_nobody_else_does(
         assert stranger.get(f"{address}statement.csv").status_code == 404
     for kind in ("manage", "agent"):
         assert visit(world.bob).get(f"/{kind}/statements/").status_code == 404
+
+
+def test_back_office_leads_to_the_statements_of_a_client(world: AliceBobCharlie, visit: Visit) -> None:
+    auditor = visit(person("audit@example.com", Role.AUDITOR))
+    pages = {
+        user: auditor.get(f"/admin/accounts/user/{user.public_id}/change/").content.decode()
+        for user in (world.alice, world.bob)
+    }
+    for user, page in pages.items():
+        assert f"/statements/of/{user.public_id}/" in page
+    assert f"/manage/statements/of/{world.alice.public_id}/" in pages[world.alice]
+    assert "/manage/statements/" not in pages[world.bob]
 
 
 def test_lines_lead_to_their_explanations(

@@ -7,10 +7,12 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 from django.utils import timezone
+from PIL import Image
 from pypdf import PdfReader
 
 from accounts.models import PammAccount, User
-from brokers.models import Broker
+from brokers.models import BrandImage, Broker
+from brokers.services import set_brand_image
 from offers.models import Offer
 from statements import document as documents
 from statements.document import Document, document_of
@@ -47,7 +49,7 @@ def document(world: AliceBobCharlie) -> Document:
     form = PeriodForm({"since": "2026-01-01", "until": "2026-01-31"})
     with timezone.override(zone):
         statement = statement_of(subject, form.required(subject, zone))
-        return document_of(statement, [line for portion in all_lines(statement) for line in portion], broker)
+        return document_of(statement, all_lines(statement), broker)
 
 
 def test_pdf_of_an_investor_tells_what_the_page_tells(
@@ -132,3 +134,21 @@ def test_statement_with_far_too_many_lines_says_where_they_are(
 def test_period_without_anything_makes_a_pdf_that_says_so(world: AliceBobCharlie, bob: Client) -> None:
     text = text_of(bob.get("/statements/statement.pdf?since=2025-01-01&until=2025-01-31").content)
     assert "Nothing happened in this period" in text
+
+
+def test_brand_stands_on_the_first_page_and_the_company_below_the_last(
+    world: AliceBobCharlie, january: None, bob: Client
+) -> None:
+    def pictures() -> int:
+        reader = PdfReader(io.BytesIO(bob.get(f"/statements/statement.pdf?{JANUARY}").content))
+        return len(reader.pages[0].images)
+
+    assert pictures() == 0, "the platform's mark is drawn"
+    broker = Broker.objects.get()
+    upload = io.BytesIO()
+    Image.new("RGB", (400, 80), "#aa3300").save(upload, "PNG")
+    set_brand_image(broker=broker, kind=BrandImage.Kind.LOGO, uploaded=upload.getvalue())
+    Broker.objects.update(primary_colour="nocolor", email_footer="Alpha Ltd\nRegulated by nobody")
+    assert pictures() == 1
+    text = text_of(bob.get(f"/statements/statement.pdf?{JANUARY}").content)
+    assert "Alpha Ltd · Regulated by nobody" in text

@@ -11,12 +11,16 @@ import pytest
 from django.conf import settings
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.staticfiles.handlers import StaticFilesHandler
+from django.test import override_settings
 from django.test.testcases import LiveServerThread
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from accounts.models import PammAccount, User
 from brokers.scope import broker_scope
 from offers.services import revise_terms
+from statements.models import StatementFile
+from statements.services import prepare_file
+from statements.tasks import prepare_file_task
 from tests.offers.drafts import EXAMPLE_1, draft
 from tests.track_record.histories import price_points
 from tests.track_record.test_leaderboard import more_offers
@@ -123,6 +127,8 @@ def _paths(world: AliceBobCharlie) -> list[str]:
         f"/investments/{investment}/withdraw/",
         f"/investments/{investment}/close/",
         "/requests/",
+        "/statements/?period=all",
+        "/statements/files/",
         "/accounts/trading-accounts/",
     ]
 
@@ -305,3 +311,31 @@ def test_newer_terms_are_accepted_by_keyboard_and_without_javascript(
     window.page.get_by_role("button", name="Take it back").click()
     assert "New terms are offered: version 2" in window.page.inner_text("main")
     context.close()
+
+
+def test_prepared_statement_is_followed_to_its_download(
+    browser: Browser, world: AliceBobCharlie, site: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The page asks by itself and stops; the focus stays where it was; the file is a PDF."""
+    monkeypatch.setattr(prepare_file_task, "apply_async", lambda *args, **options: None)
+    folder = {"location": tmp_path, "base_url": None}
+    storage = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": folder}
+    with override_settings(STORAGES=settings.STORAGES | {"statements": storage}):
+        context = _signed_in(browser, world.bob, viewport=PHONE)
+        window = Watched(context, site)
+        window.open("/statements/?since=2024-01-01&until=2026-12-31")
+        window.page.get_by_role("button", name="Prepare PDF").click()
+        again = window.page.get_by_role("link", name="Look again")
+        again.focus()
+        with window.page.expect_response("**/progress/"):
+            pass
+        window.page.wait_for_function("document.activeElement.id === 'look-again'")
+        with broker_scope(world.alpha.pk):
+            prepare_file(StatementFile.objects.get().pk)
+        window.page.get_by_text("Your file is ready").wait_for()
+        with window.page.expect_download() as download:
+            window.page.get_by_role("link", name="Download").click()
+        assert download.value.suggested_filename.endswith(".pdf")
+        assert download.value.path().read_bytes().startswith(b"%PDF-")
+        assert window.complaints == []
+        context.close()

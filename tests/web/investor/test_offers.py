@@ -124,7 +124,7 @@ def test_offer_page_dates_the_largest_drawdown(world: AliceBobCharlie, visitor: 
 def test_offer_page_says_from_when_on_a_figure_is_told(world: AliceBobCharlie, visitor: Client) -> None:
     _priced(world)
     page = text_of(visitor.get(f"/offers/{world.pool.offer.public_id}/"))
-    assert "12 months from 12 months on" in page
+    assert "in the last twelve months, before fees. from 12 months on" in page
     assert re.search(r"Sharpe ratio Yearly average .*? from 30 days on", page)
 
 

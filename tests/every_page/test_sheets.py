@@ -1,0 +1,66 @@
+"""A confirmation opens in place as a sheet, for the keyboard too; without JavaScript it is a page."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.every_page.conftest import DESK, Site
+from tests.every_page.people import INVESTOR, VISITOR
+from tests.every_page.test_every_page import PHONE, judged
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_request_is_asked_about_in_a_sheet(site: Site, size: dict[str, int]) -> None:
+    window = site.window_of(INVESTOR)
+    tab = window.page
+    tab.set_viewport_size({"width": size["width"], "height": size["height"]})
+    tab.goto(f"/requests/{site.people.request.public_id}/")
+    asking = tab.get_by_role("link", name="Cancel the request")
+    asking.focus()
+    tab.keyboard.press("Enter")
+    sheet = tab.get_by_role("dialog", name="Cancel the request?")
+    expect(sheet).to_contain_text("No money has moved.")
+    assert sheet.locator("form").get_attribute("action") == asking.evaluate("link => link.href")
+    expect(sheet.get_by_role("link", name="Keep it")).to_be_focused()
+    faults = judged(tab, "sheet")
+    sheet.get_by_role("button").focus()
+    faults += [*judged(tab, "sheet, about to be sent"), *window.take_troubles()]
+    assert not faults, "\n".join(["", *faults])
+    tab.keyboard.press("Escape")
+    expect(sheet).to_have_count(0)
+    expect(asking).to_be_focused()
+    asking.click()
+    sheet.get_by_role("link", name="Keep it").click()
+    expect(sheet).to_have_count(0)
+    assert tab.url.endswith(f"/requests/{site.people.request.public_id}/")
+
+
+def test_sheet_confirms_and_a_toast_says_so(site: Site) -> None:
+    window = site.window_of(VISITOR)
+    window.page.goto("/design/")
+    window.page.get_by_role("link", name="Ask me").click()
+    window.press("Cancel the sample")
+    expect(window.page.locator("[data-toast]")).to_contain_text("this was a sample")
+    assert window.take_troubles() == []
+
+
+def test_without_javascript_the_question_is_a_page(site: Site) -> None:
+    context = site.browser.new_context(base_url=site.address, java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto("/design/")
+    tab.get_by_role("link", name="Ask me").click()
+    assert tab.url.endswith("/design/sheet/")
+    tab.get_by_role("button", name="Cancel the sample").click()
+    assert tab.url.endswith("/design/")
+    assert "this was a sample" in tab.inner_text("main")
+    context.close()
+
+
+def test_question_that_cannot_be_fetched_opens_as_a_page(site: Site) -> None:
+    window = site.window_of(VISITOR)
+    tab = window.page
+    tab.goto("/design/")
+    tab.evaluate("() => { window.fetch = () => Promise.reject(new Error('no line')); }")
+    with tab.expect_navigation():
+        tab.get_by_role("link", name="Ask me").click()
+    assert tab.url.endswith("/design/sheet/")
+    assert window.take_troubles() == []
