@@ -67,6 +67,10 @@ class User(AbstractBaseUser, TenantModel):
     time_zone = models.CharField(max_length=64, blank=True)
     date_joined = models.DateTimeField(default=timezone.now)
 
+    #: Read along with the person, for as long as this object lives; None where they have not been read.
+    known_roles: "frozenset[Role] | None" = None
+    held_factors: list[int] | None = None
+
     objects: ClassVar[UserManager] = UserManager()
 
     USERNAME_FIELD = "email"

@@ -94,7 +94,12 @@ def test_only_enrolment_and_the_way_out_are_open_to_staff_without_second_factor(
     world: AliceBobCharlie,
 ) -> None:
     client = signed_in(staff(world), second_factor=False)
-    closed = [route for route in routes() if route.name not in OPEN_VIEWS]
+    # Widgets know nobody: whoever asks is a visitor there.
+    closed = [
+        route
+        for route in routes()
+        if route.name not in OPEN_VIEWS and not route.template.startswith("widgets/")
+    ]
     assert len(closed) > 100
     for route in closed:
         answer = client.get(route.address(*["1"] * len(route.parameters)))
