@@ -69,6 +69,8 @@ def passed_second_factor(request: HttpRequest, user: User) -> bool:
     }
     if not used:
         return False
+    if user.held_factors is not None:
+        return not used.isdisjoint(user.held_factors)
     still_there: bool = Authenticator.objects.filter(user=user, pk__in=used).exists()
     return still_there
 

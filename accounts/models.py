@@ -77,6 +77,10 @@ class User(AbstractBaseUser, TenantModel):
         default=0, help_text=_("One more signs this person out everywhere.")
     )
 
+    #: Read along with the person, for as long as this object lives; None where they have not been read.
+    known_roles: "frozenset[Role] | None" = None
+    held_factors: list[int] | None = None
+
     objects: ClassVar[UserManager] = UserManager()
 
     USERNAME_FIELD = "email"
@@ -114,8 +118,6 @@ class User(AbstractBaseUser, TenantModel):
 
         return is_staff_member(self)
 
-    #: What `accounts.queries.user_roles` has read.
-    roles_read: frozenset[Role] | None = None
     #: Nobody stands above the roles.
     is_superuser = False
 

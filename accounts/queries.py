@@ -34,20 +34,23 @@ def user_roles(user: Person | None) -> frozenset[Role]:
     """
     if not isinstance(user, User) or user.broker_id != current_broker_id() or not user.is_active:
         return frozenset()
-    if user.roles_read is None:
+    known = user.known_roles
+    if known is None:
         held = Membership.objects.filter(user=user).values_list("role", flat=True)
-        user.roles_read = frozenset(Role(role) for role in held)
-    return user.roles_read
+        known = keep_roles(user, held)
+    return known
 
 
-def remember_roles(user: User, held: Iterable[str]) -> None:
-    """What `user_roles` would read, where the roles came with the person."""
-    user.roles_read = frozenset(Role(role) for role in held)
+def keep_roles(user: User, held: Iterable[str]) -> frozenset[Role]:
+    """Make `user_roles` answer with what was read of this user object."""
+    # Not in `__dict__`: the user of a request is a lazy object, which has one of its own.
+    user.known_roles = roles = frozenset(Role(role) for role in held)
+    return roles
 
 
 def forget_roles(user: User) -> None:
     """Make `user_roles` read again, after a role was granted or revoked."""
-    user.roles_read = None
+    user.known_roles = None
 
 
 def has_role(user: Person | None, *roles: Role) -> bool:
@@ -143,7 +146,7 @@ def get_agent_for(user: Person | None) -> Agent:
     """The person's own agent profile. Raises `NotFound` for everybody who is not an agent."""
     agent: Agent | None = None
     if isinstance(user, User) and has_role(user, Role.AGENT):
-        agent = Agent.objects.filter(user=user).first()
+        agent = getattr(user, "agent_profile", None)
     if agent is None:
         raise NotFound
     return agent
@@ -153,7 +156,8 @@ def manager_of(user: Person | None) -> Manager | None:
     """The manager's profile of somebody who has the role."""
     if not isinstance(user, User) or not has_role(user, Role.MANAGER):
         return None
-    return Manager.objects.filter(user=user).first()
+    manager: Manager | None = getattr(user, "manager_profile", None)
+    return manager
 
 
 def get_manager_for(user: Person | None) -> Manager:

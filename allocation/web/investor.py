@@ -1,7 +1,6 @@
 """What an investor has: the portfolio, one investment, and the files of both."""
 
 import uuid
-from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -15,7 +14,7 @@ from accounts.models import User
 from allocation.models import Investment, UnitEntry
 from allocation.web.live import live_answer, live_piece, signed_in_piece
 from allocation.web.portfolio import Portfolio, portfolio_of
-from allocation.web.timeline import timeline_of, unexecuted_requests
+from allocation.web.timeline import requests_of, timeline_of
 from brokers.web.csv_files import csv_answer
 from fees.explanations import charge_text
 from fees.models import Charge
@@ -51,8 +50,8 @@ def investment_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     investment = get_investment_for(_person(request), public_id)
     account = investment.account
     terms = investment.terms
-    requests = unexecuted_requests(investment)
-    open_requests = [row for row in reversed(requests) if row.state in Request.OPEN_STATES]
+    requests = requests_of(investment)
+    open_requests = [asked for asked in reversed(requests) if asked.state in Request.OPEN_STATES]
     context = {
         "investment": investment,
         "account": account,
@@ -74,8 +73,8 @@ def investment_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 def investment_figures(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """The part of an investment that moves, for polling."""
     investment = get_investment_for(_person(request), public_id)
-    still_open = Request.objects.filter(investment=investment, state__in=Request.OPEN_STATES).order_by("id")
-    return live_answer(request, **_investment_piece(investment, list(still_open)))
+    open_requests = Request.objects.filter(investment=investment, state__in=Request.OPEN_STATES)
+    return live_answer(request, **_investment_piece(investment, list(open_requests.order_by("id"))))
 
 
 @login_required
@@ -148,7 +147,7 @@ def _portfolio_piece(portfolio: Portfolio) -> dict[str, Any]:
     }
 
 
-def _investment_piece(investment: Investment, open_requests: Sequence[Request]) -> dict[str, Any]:
+def _investment_piece(investment: Investment, open_requests: list[Request]) -> dict[str, Any]:
     is_active = investment.state == Investment.State.ACTIVE
     room = withdrawal_terms(investment, open_requests=open_requests) if is_active else None
     return {

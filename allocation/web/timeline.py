@@ -36,15 +36,15 @@ class Happening:
     meaning: str = ""
 
 
-def unexecuted_requests(investment: Investment) -> list[Request]:
-    """Requests that no money has moved for: all that are open, and the last of the others; one query."""
-    found = Request.objects.filter(investment=investment, unit_entry__isnull=True)
-    is_open = Case(When(state__in=Request.OPEN_STATES, then=0), default=1)
-    return list(found.order_by(is_open, "-id")[:SHOWN])
+def requests_of(investment: Investment) -> list[Request]:
+    """Requests that moved nothing, or nothing yet: those that are open, then the others, the latest first."""
+    is_open = Case(When(state__in=Request.OPEN_STATES, then=True), default=False)
+    requests = Request.objects.filter(investment=investment, unit_entry__isnull=True)
+    return list(requests.order_by(is_open.desc(), "-id")[:SHOWN])
 
 
 def timeline_of(investment: Investment, requests: Sequence[Request]) -> list[Happening]:
-    """The last happenings, the latest first; three queries. `requests` are its `unexecuted_requests`."""
+    """The last happenings, the latest first; three queries. `requests` are its `requests_of`."""
     entries = (
         UnitEntry.objects.filter(investment=investment)
         .exclude(kind__in=_CHARGED)

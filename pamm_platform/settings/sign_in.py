@@ -1,6 +1,6 @@
 """Signing in: e-mail and password or trading login, a second factor, and what repeated failures cost."""
 
-AUTHENTICATION_BACKENDS = ["accounts.backends.SignedInBackend"]
+AUTHENTICATION_BACKENDS = ["accounts.backends.CabinetBackend"]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"
