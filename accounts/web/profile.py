@@ -43,9 +43,15 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         for name, autocomplete in (("first_name", "given-name"), ("last_name", "family-name")):
             self.fields[name].widget.attrs |= {"class": "form-control", "autocomplete": autocomplete}
+        self.fields["first_name"].required = True
         brokers_own = _now("As my broker has it (%(zone)s)") % {"zone": broker.time_zone}
         self.fields["language"].choices = [("", _("As my browser has it")), *settings.LANGUAGES]  # type: ignore[attr-defined]
         self.fields["time_zone"].choices = [("", brokers_own), *_zones_by_area()]  # type: ignore[attr-defined]
+
+    @property
+    def choices(self) -> list[forms.BoundField]:
+        """Fields of which something is chosen in any case, be it to leave it to others."""
+        return [self["language"], self["time_zone"]]
 
 
 @login_required
