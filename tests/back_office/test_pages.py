@@ -457,3 +457,23 @@ def test_limits_of_the_broker_are_refused_when_no_fraction(
     admin.post(url, fields | {"performance_fee_ceiling": "0.4"})
     changed = Broker.objects.get()
     assert (changed.performance_fee_ceiling, changed.primary_colour) == (Decimal("0.4"), "#112233")
+
+
+def test_what_clients_may_and_must_do_is_settled_by_the_administrator(
+    history: object, alpha: Broker, admin: Client
+) -> None:
+    url = reverse("admin:brokers_broker_change", args=[alpha.public_id])
+    shown = admin.get(url).context["adminform"].form
+    settings = {name: shown[name].value() for name in shown.fields}
+    fields = {name: value for name, value in settings.items() if value and value is not True} | {
+        "freeze_minutes": "0"
+    }
+    wanted = {"opens_trading_accounts": "on", "requires_second_factor": "on"}
+    refused = admin.post(url, fields | wanted | {"client_terms_url": "javascript:alert(1)", "language": "xx"})
+    assert set(refused.context["adminform"].form.errors) == {"client_terms_url", "language"}
+    assert not Broker.objects.get().requires_second_factor
+    saved = admin.post(url, fields | wanted | {"client_terms_url": "https://alpha.example/terms"})
+    assert saved.status_code == 302
+    now = Broker.objects.get()
+    assert (now.open_sign_up, now.opens_trading_accounts, now.requires_second_factor) == (False, True, True)
+    assert now.client_terms_url == "https://alpha.example/terms"
