@@ -19,8 +19,10 @@ from accounts.models import (
     fold_email,
 )
 from brokers.errors import NotFound
+from brokers.queries import broker_in_scope
 from brokers.scope import current_broker_id
 from fees.calc.shares import MOST_AGENT_LEVELS
+from outbox.models import Event
 
 Person = User | AnonymousUser
 
@@ -66,6 +68,20 @@ def runs_account(user: User, account: PammAccount) -> bool:
 def is_staff_member(user: Person | None) -> bool:
     """Whether somebody works for the broker or the platform, so that a second factor is obligatory."""
     return has_role(user, *STAFF_ROLES)
+
+
+def needs_second_factor(user: Person | None) -> bool:
+    """Whether nothing opens to somebody without a second factor: staff, and clients where the broker wants
+    it.
+    """
+    if not isinstance(user, User):
+        return False
+    return is_staff_member(user) or broker_in_scope().requires_second_factor
+
+
+def latest_sign_ins(user: User, most: int) -> list[Event]:
+    """The last times somebody signed in, the latest first; `payload` has the device and its address."""
+    return list(Event.objects.filter(subject=user.public_id, kind="person.signed_in").order_by("-id")[:most])
 
 
 def personal_accounts_of(user: User) -> QuerySet[PersonalAccount]:
