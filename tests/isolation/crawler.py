@@ -63,8 +63,8 @@ def _identifiers(model: Any, most: int | None) -> list[Any]:
     """What addresses name all rows by, or the first and last few; nobody's where there is none."""
     rows = list(model.objects.order_by("pk"))
     if most is not None:
-        names, rows = ("pk",), rows[:most] + rows[most:][-most:]
+        names, rows = ["pk"], rows[:most] + rows[most:][-most:]
     else:
-        names = ("token", "public_id")
+        names = ["token", "public_id"]
     found = [getattr(row, name) for row in rows for name in names if getattr(row, name, None)]
     return found or [row.pk for row in rows] or [uuid.uuid4()]
