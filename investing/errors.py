@@ -132,7 +132,7 @@ class NoStop(Refusal):
 class StopsChanged(Refusal):
     code = "stops_changed"
     status = 409
-    message = _("Your stops or the price have changed since you opened this page. Look at them again.")
+    message = _("Your units have changed since you opened this page. Look at the amounts again.")
 
 
 class OppositeRequestOpen(Refusal):

@@ -8,7 +8,7 @@ from accounts.models import User
 from allocation.models import Investment
 from fees.queries import InvestmentFigures, figures_of, with_figures
 from investing.models import Request
-from investing.queries import newer_terms
+from investing.queries import StopLine, newer_terms, stops_of
 from money.exact import ZERO, exact_sum
 from offers.models import Terms
 
@@ -17,12 +17,15 @@ CLOSED_SHOWN = 30
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """One investment, what it is worth, what is under way for it (oldest first), and newer terms on offer."""
+    """One investment, what it is worth, what is under way for it (oldest first), newer terms on offer and its
+    stops.
+    """
 
     investment: Investment
     figures: InvestmentFigures
     open_requests: Sequence[Request]
     offered_terms: Terms | None = None
+    stops: Sequence[StopLine] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class Portfolio:
 
 
 def portfolio_of(user: User) -> Portfolio:
-    """Four queries, whatever the number of investments."""
+    """Five queries, whatever the number of investments."""
     shown = (
         with_figures(Investment.objects.filter(owner=user))
         .select_related(
@@ -72,9 +75,12 @@ def portfolio_of(user: User) -> Portfolio:
         "id"
     ):
         open_requests.setdefault(request.investment_id, []).append(request)
-    offered = newer_terms(living)
+    offered, stops = newer_terms(living), stops_of(living)
     holdings = [
-        Holding(row, figures[row.pk], open_requests.get(row.pk, []), offered.get(row.pk)) for row in living
+        Holding(
+            row, figures[row.pk], open_requests.get(row.pk, []), offered.get(row.pk), stops.get(row.pk, ())
+        )
+        for row in living
     ]
     return Portfolio(
         holdings=holdings,

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from accounts.models import PammAccount, User
 from allocation.calc.price import Price
-from allocation.calc.stops import is_reached, price_key, stop_price
+from allocation.calc.stops import is_reached, price_key, stop_amount, stop_price
 from allocation.calc.units import value as value_of_units
 from allocation.models import Investment, PricePoint
 from allocation.services import last_price, lock_in_ends_at
@@ -83,50 +83,31 @@ class Priced:
 def set_stops(
     *,
     investment: Investment,
-    amounts: Mapping[Stop.Kind, Decimal],
+    amounts: Mapping[Stop.Kind, Decimal | None],
     by: User,
     expected_units: Decimal | None = None,
 ) -> list[Stop]:
     """Close the investment at the first rollover at which it is worth no more than the stop loss, or no less
-    than the take profit. Those of `amounts` replace the stops of their kind; the others stay. Answers with
-    all.
+    than the take profit. Those of `amounts` replace the stops of their kind, or with None remove them; the
+    others stay. Answers with all there are.
 
-    An amount is a value of the units held now, before fees; kept is the price per unit it stands for. The
-    same amount of the same units again changes nothing. `expected_units` is what its owner saw.
+    An amount is a value of the units held now, before fees; kept is the price per unit it stands for. What a
+    stop is worth already changes nothing. `expected_units` is what its owner saw.
 
     Raises `NotFound` for anybody but the owner, `AccountNotActive`, `InvestmentNotActive`, `AlreadyClosing`,
     `LockInNotOver` where nothing could be taken out, `StopOnOwnCapital`, `StopsChanged`, `StopLossNotBelow`,
     `TakeProfitNotAbove`, `StopsCrossed` and those of `require_amount`.
     """
-    if investment.owner_id != by.pk:
-        raise NotFound
     with transaction.atomic():
-        lock_account(investment.account)
-        locked = lock_investment(investment)
-        if locked.state != Investment.State.ACTIVE or locked.units <= 0:
-            raise InvestmentNotActive
-        if locked.is_own_capital:
-            raise StopOnOwnCapital
-        require_lock_in_over(locked)
+        decided = _decide(investment, amounts, by)
+        locked = decided.investment
         if expected_units is not None and expected_units != locked.units:
             raise StopsChanged
-        stops = {Stop.Kind(stop.kind): stop for stop in _active_of(locked)}
-        ended, begun = [], []
-        for kind, amount in amounts.items():
-            price = _price_of(locked, kind, amount)
-            before = stops.get(kind)
-            if before is not None and before.price == price:
-                continue
-            if before is not None:
-                ended.append(before)
-            stops[kind] = _new(locked, kind, amount, price, by)
-            begun.append(stops[kind])
-        if len(stops) == len(Stop.Kind) and (
-            stops[Stop.Kind.STOP_LOSS].price >= stops[Stop.Kind.TAKE_PROFIT].price
-        ):
-            raise StopsCrossed(field="stop_loss")
-        _end(ended, locked.account, Stop.State.REPLACED, by)
-        for stop in begun:
+        _end(decided.replaced, locked.account, Stop.State.REPLACED, by)
+        _end(decided.removed, locked.account, Stop.State.REMOVED, by)
+        for stop in decided.removed:
+            _record_removal(stop, locked, by)
+        for stop in decided.begun:
             stop.save(force_insert=True)
             record_event(
                 "stop.set",
@@ -135,10 +116,18 @@ def set_stops(
                 amount=str(stop.amount),
                 price=str(stop.price),
                 currency=locked.account.currency,
-                replaces=next((str(old.amount) for old in ended if old.kind == stop.kind), None),
+                replaces=next((str(old.amount) for old in decided.replaced if old.kind == stop.kind), None),
                 by=str(by.public_id),
             )
-    return [stops[kind] for kind in Stop.Kind if kind in stops]
+    return decided.stops
+
+
+def preview_stops(
+    *, investment: Investment, amounts: Mapping[Stop.Kind, Decimal | None], by: User
+) -> list[Stop]:
+    """What `set_stops` would answer, and its refusals; nothing is stored."""
+    with transaction.atomic():
+        return _decide(investment, amounts, by).stops
 
 
 def remove_stop(*, investment: Investment, kind: Stop.Kind, by: User) -> Stop:
@@ -153,15 +142,13 @@ def remove_stop(*, investment: Investment, kind: Stop.Kind, by: User) -> Stop:
         if stop is None:
             raise NoStop
         _end([stop], account, Stop.State.REMOVED, by)
-        record_event(
-            "stop.removed",
-            subject=investment.public_id,
-            stop=stop.kind,
-            amount=str(stop.amount),
-            currency=account.currency,
-            by=str(by.public_id),
-        )
+        _record_removal(stop, investment, by)
     return stop
+
+
+def amount_of(stop: Stop, investment: Investment) -> Decimal:
+    """What the investment's present units are worth at the stop's price."""
+    return stop_amount(stop.price, investment.units, stop.currency_digits)
 
 
 def close_reached_stops(priced: Sequence[Priced]) -> dict[int, list[Request]]:
@@ -225,7 +212,9 @@ def end_stops_of(closed: Sequence[tuple[Investment, PricePoint]]) -> None:
     if not closed:
         return
     points = {investment.pk: point for investment, point in closed}
-    stops = list(Stop.objects.filter(investment__in=points, state=Stop.State.ACTIVE).order_by("id"))
+    # Not by state: an investment has few stops, and an index leads to them.
+    rows = Stop.objects.filter(investment__in=points).order_by("id")
+    stops = [stop for stop in rows if stop.state == Stop.State.ACTIVE]
     for stop in stops:
         _end_with(stop, points[stop.investment_id])
     update_rows(stops, ENDED_COLUMNS)
@@ -245,6 +234,45 @@ def _end_with(stop: Stop, point: PricePoint) -> None:
         point.priced_at,
         point.sequence,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """The investment, locked; its stops as they would be then, and what changes."""
+
+    investment: Investment
+    stops: list[Stop]
+    begun: list[Stop]
+    replaced: list[Stop]
+    removed: list[Stop]
+
+
+def _decide(investment: Investment, amounts: Mapping[Stop.Kind, Decimal | None], by: User) -> _Decided:
+    if investment.owner_id != by.pk:
+        raise NotFound
+    lock_account(investment.account)
+    locked = lock_investment(investment)
+    if locked.state != Investment.State.ACTIVE or locked.units <= 0:
+        raise InvestmentNotActive
+    if locked.is_own_capital:
+        raise StopOnOwnCapital
+    require_lock_in_over(locked)
+    stops = {Stop.Kind(stop.kind): stop for stop in _active_of(locked)}
+    begun, replaced, removed = [], [], []
+    for kind, amount in amounts.items():
+        before = stops.get(kind)
+        if before is not None and amount == amount_of(before, locked):
+            continue
+        if before is not None:
+            (removed if amount is None else replaced).append(stops.pop(kind))
+        if amount is not None:
+            stops[kind] = _new(locked, kind, amount, _price_of(locked, kind, amount), by)
+            begun.append(stops[kind])
+    loss, profit = stops.get(Stop.Kind.STOP_LOSS), stops.get(Stop.Kind.TAKE_PROFIT)
+    if loss is not None and profit is not None and loss.price >= profit.price:
+        raise StopsCrossed(field="stop_loss")
+    ordered = [stops[kind] for kind in Stop.Kind if kind in stops]
+    return _Decided(locked, ordered, begun, replaced, removed)
 
 
 def _candidates(by_account: Mapping[int, Priced]) -> list[int]:
@@ -311,6 +339,17 @@ def _event(stop: Stop, row: Priced) -> tuple[str, UUID, dict[str, Any]]:
 
 def _active_of(investment: Investment) -> QuerySet[Stop]:
     return Stop.objects.filter(investment=investment, state=Stop.State.ACTIVE)
+
+
+def _record_removal(stop: Stop, investment: Investment, by: User) -> None:
+    record_event(
+        "stop.removed",
+        subject=investment.public_id,
+        stop=stop.kind,
+        amount=str(amount_of(stop, investment)),
+        currency=investment.account.currency,
+        by=str(by.public_id),
+    )
 
 
 def _price_of(investment: Investment, kind: Stop.Kind, amount: Decimal) -> Decimal:
