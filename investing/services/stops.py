@@ -258,7 +258,9 @@ def _decide(investment: Investment, amounts: Mapping[Stop.Kind, Decimal | None],
         raise StopOnOwnCapital
     require_lock_in_over(locked)
     stops = {Stop.Kind(stop.kind): stop for stop in _active_of(locked)}
-    begun, replaced, removed = [], [], []
+    begun: list[Stop] = []
+    replaced: list[Stop] = []
+    removed: list[Stop] = []
     for kind, amount in amounts.items():
         before = stops.get(kind)
         if before is not None and amount == amount_of(before, locked):

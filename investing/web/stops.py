@@ -46,7 +46,7 @@ class StopsForm(forms.Form):
         data: Mapping[str, Any] | None = None,
         *,
         account: PammAccount,
-        initial: Mapping[str, Any] | None = None,
+        initial: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(data, initial=initial)
         self._account = account
@@ -109,11 +109,13 @@ def stops_page(request: HttpRequest, public_id: UUID) -> HttpResponse:
     form = StopsForm(request.POST, account=investment.account)
     if not form.is_valid():
         return _form(request, investment, form, lines)
-    asked = {"investment": investment, "amounts": form.amounts, "by": person}
+    amounts = form.amounts
     try:
         if request.POST.get("step") != "confirm":
-            return _review(request, investment, form, preview_stops(**asked), lines)
-        stops = set_stops(**asked, expected_units=form.cleaned_data["units"])
+            planned = preview_stops(investment=investment, amounts=amounts, by=person)
+            return _review(request, investment, form, planned, lines)
+        units = form.cleaned_data["units"]
+        stops = set_stops(investment=investment, amounts=amounts, by=person, expected_units=units)
     except Refusal as refusal:
         if refusal.status == NotFound.status:
             raise

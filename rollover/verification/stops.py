@@ -59,12 +59,10 @@ class Stops:
         for request in closes:
             self._closes[request.investment_id].append(request)
         rollovers = Rollover.objects.filter(account=self._account, price_point__isnull=False)
-        for number, *due in rollovers.values_list(
-            "price_point__sequence", "scheduled_for", "ordered_at", "ordered_by", "completed_at"
-        ):
-            scheduled_for, ordered_at, ordered_by, completed_at = due
+        columns = ("price_point__sequence", "scheduled_for", "ordered_at", "ordered_by", "completed_at")
+        for number, scheduled_for, ordered_at, ordered_by, done in rollovers.values_list(*columns):
             by_hand = ordered_by is not None
-            self._due[number] = _Due(ordered_at if by_hand else scheduled_for, by_hand, completed_at)
+            self._due[number] = _Due(ordered_at if by_hand else scheduled_for, by_hand, done)
 
     def at(self, point: Point, stakes: Mapping[int, Stake]) -> None:
         """Compare what the price of `point` has reached; `stakes` as they are before its flows."""
@@ -103,9 +101,9 @@ class Stops:
                 self._findings.add(
                     "Stop", row.public_id, "account", row.investment.account_id, row.account_id
                 )
-        of_stops = {row.request_id for row in self._rows}
+        of_stops = {row.request_id for row in self._rows if row.request_id is not None}
         closes = Request.objects.filter(account=self._account, origin__in=Request.STOP_ORIGINS)
-        for request in closes.exclude(pk__in=of_stops - {None}):
+        for request in closes.exclude(pk__in=of_stops):
             self._findings.add("Request", request.public_id, "stop", "one that was reached", None)
 
     def _compare_reached(self, row: Stop, point: Point) -> None:

@@ -64,7 +64,8 @@ def bobs(desk: Desk, bob: PersonalAccount, offer: Offer) -> Investment:
 
 @pytest.fixture
 def pool(bobs: Investment) -> PammAccount:
-    return bobs.account
+    account: PammAccount = bobs.account
+    return account
 
 
 def fresh(investment: Investment) -> Investment:
@@ -363,7 +364,7 @@ def test_changed_and_removed_stops_are_kept_as_history(
         ("stop.set", "900.00"),
         ("stop.set", "850.00"),
         ("stop.set", "1500.00"),
-        ("stop.removed", "850.00000000"),
+        ("stop.removed", "850.00"),
     ]
     desk.bring_price_to(pool, D("0.5"))
     desk.roll(pool)
