@@ -135,7 +135,7 @@ PAGES = (
         "investing:stops",
         INVESTOR,
         _with_stop,
-        steps=(("#id_take_profit", "900000000"), ("#content form [type=submit]", None)),
+        steps=(("#id_take_profit", "9000"), ("#content form [type=submit]", None)),
     ),
     Page("investing:remove-stop", INVESTOR, _with_stop, query="?stop=stop_loss"),
     Page("investing:requests", INVESTOR),

@@ -1,17 +1,21 @@
 """Stops on an investor's pages: said plainly, reviewed, set, changed, removed; nobody else's business."""
 
 import re
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from accounts.models import Role
 from allocation.models import Investment
+from brokers.models import Broker
 from investing.models import Request, Stop
 from investing.services import set_stops
+from rollover.models import Schedule
 from tests.web.investor.conftest import Visit
 from tests.web.investor.reading import hidden_fields, text_of
 from tests.web.investor.test_requests import at_profit
@@ -38,8 +42,8 @@ def test_form_says_what_a_stop_is_and_offers_amounts(at_profit: Investment, bob:
         "Closing would pay 1,080.00 USD",
         "Stops are checked at each rollover, not in between.",
         "which may be worse than your stop",
-        "-10 %: 990.00 USD",
-        "+25 %: 1,375.00 USD",
+        "-10 %: 990.00",
+        "+25 %: 1,375.00",
     ):
         assert words in page
 
@@ -108,6 +112,14 @@ def test_refusal_stands_at_its_amount(
     assert field_html is not None
     assert words in field_html[0]
     assert not Stop.objects.exists()
+
+
+def test_review_says_that_the_next_rollover_is_too_near(at_profit: Investment, bob: Client) -> None:
+    now = timezone.now()
+    Schedule.objects.update_or_create(defaults={"next_at": now + timedelta(minutes=5), "is_active": True})
+    assert "too near" not in text_of(bob.post(address(at_profit), {"stop_loss": "900"}))
+    Broker.objects.filter(pk=at_profit.broker_id).update(freeze_minutes=10)
+    assert "too near" in text_of(bob.post(address(at_profit), {"stop_loss": "900"}))
 
 
 def test_units_that_changed_since_the_review_are_shown_again(at_profit: Investment, bob: Client) -> None:
