@@ -8,7 +8,7 @@ from email.utils import formataddr
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
-from allauth.account.internal.flows.login import get_authentication_records
+from allauth.account.internal.flows.login import get_authentication_records, record_authentication
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from django.conf import settings
@@ -18,8 +18,9 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.devices import device_of
 from accounts.models import User, fold_email
-from accounts.queries import is_staff_member
+from accounts.queries import needs_second_factor
 from accounts.services import SECURITY_CHANGES, accept_visitor, record_security_change, record_sign_in
+from accounts.web.invitation import invitation_of, invitation_url
 from brokers.brand import email_look
 from brokers.encryption import decrypt, encrypt
 from brokers.queries import broker_in_scope, public_address
@@ -39,11 +40,27 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return fold_email(super().clean_email(email))
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
-        return not broker_in_scope().is_platform
+        """To everybody where the broker says so, else to who holds a valid join link."""
+        broker = broker_in_scope()
+        return not broker.is_platform and (broker.open_sign_up or bool(invitation_of(request)))
 
     def save_user(self, request: HttpRequest, user: Any, form: Any, commit: bool = True) -> User:
         visitor: User = super().save_user(request, user, form, commit=False)
-        return accept_visitor(visitor) if commit else visitor
+        if not commit:
+            return visitor
+        accept_visitor(
+            visitor, invitation=invitation_of(request), accepted_terms=broker_in_scope().client_terms_url
+        )
+        # The password was typed here a moment ago: it is not asked for again before a second factor is set
+        # up, which may be the first thing the broker demands.
+        record_authentication(request, visitor, "password", email=visitor.email)
+        return visitor
+
+    def get_login_redirect_url(self, request: HttpRequest) -> str:
+        """Whoever signed up by a join link goes on there, in whatever browser the address was confirmed."""
+        if isinstance(request.user, User) and request.user.invitation:
+            return invitation_url(request.user.invitation)
+        return str(super().get_login_redirect_url(request))
 
     def is_safe_url(self, url: str) -> bool:
         """Only this host: allauth would also follow to the hosts of other brokers."""
@@ -100,7 +117,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]
-    """Secrets leave the process encrypted; staff keep at least one factor."""
+    """Secrets leave the process encrypted; who needs a factor keeps at least one."""
 
     def encrypt(self, text: str) -> str:
         return encrypt(text)
@@ -115,9 +132,9 @@ class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]
         return broker_in_scope().name
 
     def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
-        """Staff may replace a factor by adding another first, never be without."""
+        """Who needs a factor may replace it by adding another first, never be without."""
         user = authenticator.user
-        if not isinstance(user, User) or not is_staff_member(user):
+        if not isinstance(user, User) or not needs_second_factor(user):
             return True
         others = Authenticator.objects.filter(user_id=user.pk, type__in=FACTORS).exclude(pk=authenticator.pk)
         return authenticator.type not in FACTORS or others.exists()

@@ -49,6 +49,28 @@ class TradingAccountTaken(Refusal):
     message = _("This trading account already belongs to somebody.")
 
 
+class OwnAccountsNotOpened(Refusal):
+    """The broker opens trading accounts, clients do not."""
+
+    code = "own_accounts_not_opened"
+    status = 403
+    message = _("Your broker opens trading accounts: ask there for yours.")
+
+
+class HasTradingAccount(Refusal):
+    """One of each currency is opened in the cabinet; the broker may open more."""
+
+    code = "has_trading_account"
+    status = 409
+    message = _("You have a trading account in {currency} already. Ask your broker for another one.")
+
+
+class TradingAccountBeingOpened(Refusal):
+    code = "trading_account_being_opened"
+    status = 409
+    message = _("A trading account is being opened for you at this moment.")
+
+
 class UnsuitableGroup(Refusal):
     code = "unsuitable_group"
     message = _("No group of this broker opens such accounts.")

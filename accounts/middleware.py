@@ -1,4 +1,4 @@
-"""Staff reach nothing without the second factor."""
+"""Staff reach nothing without the second factor, nor do clients of a broker who wants it of them."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from accounts.adapters import FACTORS
 from accounts.models import User
-from accounts.queries import is_staff_member
+from accounts.queries import needs_second_factor
 
 #: What leads to a second factor, or out.
 OPEN_VIEWS = frozenset(
@@ -40,7 +40,7 @@ ENROLMENT_VIEWS = frozenset({"mfa_index", "mfa_activate_totp", "mfa_add_webauthn
 
 
 class SecondFactorMiddleware:
-    """Sends staff to enrolment until the second factor was used in *this* session.
+    """Sends who needs one to enrolment until the second factor was used in *this* session.
 
     That a factor exists is not enough: a session opened with the password alone, before the enrolment, would
     pass.
@@ -51,7 +51,7 @@ class SecondFactorMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         user = request.user
-        if not isinstance(user, User) or not is_staff_member(user) or passed_second_factor(request, user):
+        if not isinstance(user, User) or not needs_second_factor(user) or passed_second_factor(request, user):
             return self.get_response(request)
         view = _view_name(request)
         if view in OPEN_VIEWS and not (view in ENROLMENT_VIEWS and has_second_factor(user)):
@@ -66,6 +66,8 @@ def passed_second_factor(request: HttpRequest, user: User) -> bool:
     }
     if not used:
         return False
+    if user.held_factors is not None:
+        return not used.isdisjoint(user.held_factors)
     still_there: bool = Authenticator.objects.filter(user=user, pk__in=used).exists()
     return still_there
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from brokers.fields import (
@@ -66,6 +67,19 @@ class User(AbstractBaseUser, TenantModel):
     language = models.CharField(max_length=12, blank=True)
     time_zone = models.CharField(max_length=64, blank=True)
     date_joined = models.DateTimeField(default=timezone.now)
+    invitation = models.CharField(
+        max_length=40,
+        blank=True,
+        help_text=_("Token of the join link this person signed up by, until it has led to an investment."),
+    )
+
+    session_generation = models.PositiveIntegerField(
+        default=0, help_text=_("One more signs this person out everywhere.")
+    )
+
+    #: Read along with the person, for as long as this object lives; None where they have not been read.
+    known_roles: "frozenset[Role] | None" = None
+    held_factors: list[int] | None = None
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -85,6 +99,13 @@ class User(AbstractBaseUser, TenantModel):
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.email = fold_email(self.email)
         super().save(*args, **kwargs)
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """What every session of this person has to know: changes with the password, and with each sign-out
+        everywhere.
+        """
+        known = f"{self.password}:{self.session_generation}"
+        return salted_hmac("accounts.User.session", known, secret=secret, algorithm="sha256").hexdigest()
 
     @property
     def full_name(self) -> str:

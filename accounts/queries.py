@@ -1,6 +1,7 @@
 """Reads of people and accounts."""
 
 import uuid
+from collections.abc import Iterable
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
@@ -18,8 +19,10 @@ from accounts.models import (
     fold_email,
 )
 from brokers.errors import NotFound
+from brokers.queries import broker_in_scope
 from brokers.scope import current_broker_id
 from fees.calc.shares import MOST_AGENT_LEVELS
+from outbox.models import Event
 
 Person = User | AnonymousUser
 
@@ -31,16 +34,23 @@ def user_roles(user: Person | None) -> frozenset[Role]:
     """
     if not isinstance(user, User) or user.broker_id != current_broker_id() or not user.is_active:
         return frozenset()
-    known: frozenset[Role] | None = user.__dict__.get("_roles")
+    known = user.known_roles
     if known is None:
         held = Membership.objects.filter(user=user).values_list("role", flat=True)
-        known = user.__dict__["_roles"] = frozenset(Role(role) for role in held)
+        known = keep_roles(user, held)
     return known
+
+
+def keep_roles(user: User, held: Iterable[str]) -> frozenset[Role]:
+    """Make `user_roles` answer with what was read of this user object."""
+    # Not in `__dict__`: the user of a request is a lazy object, which has one of its own.
+    user.known_roles = roles = frozenset(Role(role) for role in held)
+    return roles
 
 
 def forget_roles(user: User) -> None:
     """Make `user_roles` read again, after a role was granted or revoked."""
-    user.__dict__.pop("_roles", None)
+    user.known_roles = None
 
 
 def has_role(user: Person | None, *roles: Role) -> bool:
@@ -58,6 +68,20 @@ def runs_account(user: User, account: PammAccount) -> bool:
 def is_staff_member(user: Person | None) -> bool:
     """Whether somebody works for the broker or the platform, so that a second factor is obligatory."""
     return has_role(user, *STAFF_ROLES)
+
+
+def needs_second_factor(user: Person | None) -> bool:
+    """Whether nothing opens to somebody without a second factor: staff, and clients where the broker wants
+    it.
+    """
+    if not isinstance(user, User):
+        return False
+    return is_staff_member(user) or broker_in_scope().requires_second_factor
+
+
+def latest_sign_ins(user: User, most: int) -> list[Event]:
+    """The last times somebody signed in, the latest first; `payload` has the device and its address."""
+    return list(Event.objects.filter(subject=user.public_id, kind="person.signed_in").order_by("-id")[:most])
 
 
 def personal_accounts_of(user: User) -> QuerySet[PersonalAccount]:
@@ -124,7 +148,7 @@ def get_agent_for(user: Person | None) -> Agent:
     """The person's own agent profile. Raises `NotFound` for everybody who is not an agent."""
     agent: Agent | None = None
     if isinstance(user, User) and has_role(user, Role.AGENT):
-        agent = Agent.objects.filter(user=user).first()
+        agent = getattr(user, "agent_profile", None)
     if agent is None:
         raise NotFound
     return agent
@@ -134,7 +158,8 @@ def manager_of(user: Person | None) -> Manager | None:
     """The manager's profile of somebody who has the role."""
     if not isinstance(user, User) or not has_role(user, Role.MANAGER):
         return None
-    return Manager.objects.filter(user=user).first()
+    manager: Manager | None = getattr(user, "manager_profile", None)
+    return manager
 
 
 def get_manager_for(user: Person | None) -> Manager:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from zoneinfo import available_timezones
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.html import format_html_join
@@ -37,6 +38,8 @@ FEE_CEILINGS = (
     "early_exit_fee_ceiling",
 )
 
+
+CLIENTS = ("open_sign_up", "opens_trading_accounts", "requires_second_factor", "client_terms_url")
 
 IMAGES = {
     "logo": BrandImage.Kind.LOGO,
@@ -88,6 +91,7 @@ class BrokerForm(forms.ModelForm):  # type: ignore[type-arg]
             "email_sender",
             "email_footer",
             "widget_hosts",
+            *CLIENTS,
             "freeze_minutes",
             "quiet_minutes",
             "stale_tick_seconds",
@@ -97,7 +101,13 @@ class BrokerForm(forms.ModelForm):  # type: ignore[type-arg]
             "fee_share_rate",
             "agent_share_rates",
         )
-        labels: ClassVar = {"fee_share_rate": _("Broker's share")}
+        labels: ClassVar = {
+            "fee_share_rate": _("Broker's share"),
+            "open_sign_up": _("Sign-up is open"),
+            "opens_trading_accounts": _("Clients open trading accounts"),
+            "requires_second_factor": _("Second factor is obligatory"),
+            "client_terms_url": _("Terms for clients"),
+        }
 
     logo = forms.FileField(
         label=_("Logo"),
@@ -171,6 +181,15 @@ class BrokerForm(forms.ModelForm):  # type: ignore[type-arg]
             except Refusal as refusal:
                 self.add_error(name, forms.ValidationError(str(refusal), code=refusal.code))
 
+    def clean_language(self) -> str:
+        language: str = self.cleaned_data["language"]
+        if language not in dict(settings.LANGUAGES):
+            known = ", ".join(code for code, _name in settings.LANGUAGES)
+            raise forms.ValidationError(
+                _("Not a language of the pages: %(known)s."), code="unknown_language", params={"known": known}
+            )
+        return language
+
     def clean_time_zone(self) -> str:
         zone: str = self.cleaned_data["time_zone"]
         if zone not in available_timezones():
@@ -231,6 +250,7 @@ class BrokerAdmin(BackOfficeAdmin):
                 )
             },
         ),
+        (_("Clients"), {"fields": CLIENTS}),
         (
             _("Limits"),
             {

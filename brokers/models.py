@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from django.core.validators import URLValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -48,6 +49,26 @@ class Broker(models.Model):
         help_text=_("Sites that may show the widgets in a frame, as https://www.example.com."),
     )
     created_at = models.DateTimeField(auto_now_add=True)
+
+    # How clients come in.
+    open_sign_up = models.BooleanField(
+        default=True,
+        help_text=_("Anybody may sign up. Otherwise only who holds a join link."),
+    )
+    opens_trading_accounts = models.BooleanField(
+        default=False,
+        help_text=_("Clients open their first trading account in a currency themselves."),
+    )
+    requires_second_factor = models.BooleanField(
+        default=False,
+        help_text=_("Of clients, too. Staff always need one."),
+    )
+    client_terms_url = models.CharField(
+        max_length=300,
+        blank=True,
+        validators=[URLValidator(["https", "http"])],
+        help_text=_("Where the broker's terms for clients are read. Whoever signs up has to accept them."),
+    )
 
     # Rules the broker sets for all its PAMM accounts.
     freeze_minutes = models.PositiveSmallIntegerField(

@@ -159,14 +159,15 @@ def totp_secret(email: str) -> str:
 
 
 def _dress(plan: BrokerPlan, broker: Broker) -> None:
-    """Give the broker its logos and icon."""
+    """Give the broker its logos and icon, and let new clients open trading accounts."""
     for kind in BrandImage.Kind:
         picture = BRANDS / plan.slug / f"{kind}.png"
         if picture.exists():
             set_brand_image(broker=broker, kind=kind, uploaded=picture.read_bytes())
     broker.email_footer = plan.email_footer
     broker.widget_hosts = list(WIDGET_HOSTS)
-    broker.save(update_fields=["email_footer", "widget_hosts"])
+    broker.opens_trading_accounts = True
+    broker.save(update_fields=["email_footer", "widget_hosts", "opens_trading_accounts"])
 
 
 def _set_fee_rules(plan: BrokerPlan, broker: Broker) -> None:

@@ -246,12 +246,12 @@ class JoinLinkExpired(Refusal):
 
     code = "join_link_expired"
     status = 410
-    message = _("This link is no longer valid.")
+    message = _("This link is no longer valid. Ask whoever sent it for a new one.")
 
 
 class JoinLinkUsed(JoinLinkExpired):
     code = "join_link_used"
-    message = _("This link was for one person and has been used.")
+    message = _("This link was for one person and has been used. Ask whoever sent it for a new one.")
 
 
 class SimulationTooLong(Refusal):

@@ -34,6 +34,16 @@ def with_current_terms(offers: QuerySet[Offer]) -> QuerySet[Offer]:
     )
 
 
+def offers_of(account: PammAccount) -> list[Offer]:
+    """All offers of the account, the oldest first, with current terms. One statement."""
+    newest = _newest_terms().filter(offer__account=account).select_related("offer__account__manager")
+    offers = []
+    for terms in newest.order_by("offer"):
+        setattr(terms.offer, _PREFETCHED, [terms])
+        offers.append(terms.offer)
+    return offers
+
+
 def current_terms_of(offers: Iterable[int]) -> QuerySet[Terms]:
     """The newest version of each of these offers (keys), with offer and account."""
     return _newest_terms().filter(offer__in=offers).select_related("offer__account")

@@ -32,6 +32,8 @@ class Migration(migrations.Migration):
                 ('is_active', models.BooleanField(default=True)),
                 ('language', models.CharField(blank=True, max_length=12)),
                 ('time_zone', models.CharField(blank=True, max_length=64)),
+                ('invitation', models.CharField(blank=True, help_text='Token of the join link this person signed up by, until it has led to an investment.', max_length=40)),
+                ('session_generation', models.PositiveIntegerField(default=0, help_text='One more signs this person out everywhere.')),
                 ('date_joined', models.DateTimeField(default=django.utils.timezone.now)),
                 ('broker', models.ForeignKey(db_constraint=False, db_index=False, default=brokers.scope.broker_id_or_none, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='brokers.broker')),
             ],

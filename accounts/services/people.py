@@ -7,8 +7,10 @@ operator at a terminal.
 from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
+from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import F
 from django.utils.crypto import get_random_string
 from django.views.decorators.debug import sensitive_variables
 
@@ -16,9 +18,12 @@ from accounts.errors import (
     AccountNotOpened,
     AlreadyManager,
     EmailTaken,
+    HasTradingAccount,
     LastAdministrator,
     NotAPersonalAccount,
+    OwnAccountsNotOpened,
     RoleNotHere,
+    TradingAccountBeingOpened,
     TradingAccountTaken,
     TradingServerSilent,
     UnacceptablePassword,
@@ -44,6 +49,7 @@ from trading.gateways import gateway_for
 from trading.models import TradingGroup, TradingServer
 
 TRADING_PASSWORD_LENGTH = 14
+OPENING_CLAIM_SECONDS = 120
 # Without letters and digits that are read for one another; each class appears, as trading servers ask.
 _LETTERS = "abcdefghijkmnpqrstuvwxyz"
 _DIGITS = "23456789"
@@ -89,13 +95,46 @@ def register_staff(
     return user
 
 
-def accept_visitor(user: User) -> User:
-    """Make an investor of somebody who has just signed up on the public page."""
+def accept_visitor(user: User, *, invitation: str = "", accepted_terms: str = "") -> User:
+    """Make an investor of somebody who has just signed up on the public page.
+
+    `invitation` is the token of the join link that led here; `accepted_terms` where the broker's terms were
+    read that this person has agreed to.
+    """
     with transaction.atomic():
+        user.invitation = invitation
         user.save()
         Membership.objects.create(user=user, role=Role.INVESTOR)
-        record_event("client.registered", subject=user.public_id)
+        record_event("client.registered", subject=user.public_id, accepted_terms=accepted_terms)
     return user
+
+
+def change_profile(*, user: User, first_name: str, last_name: str, language: str, time_zone: str) -> User:
+    """What somebody says about himself. Empty `language` and `time_zone`: the browser's, the broker's."""
+    told = {"first_name": first_name, "last_name": last_name, "language": language, "time_zone": time_zone}
+    changed = [name for name, value in told.items() if getattr(user, name) != value]
+    for name in changed:
+        setattr(user, name, told[name])
+    if changed:
+        with transaction.atomic():
+            user.save(update_fields=changed)
+            record_event("person.profile_changed", subject=user.public_id, changed=changed)
+    return user
+
+
+def end_sessions(*, user: User) -> User:
+    """Sign somebody out wherever he is signed in. A page that goes on keeps its own session anew."""
+    with transaction.atomic():
+        User.objects.filter(pk=user.pk).update(session_generation=F("session_generation") + 1)
+        user.refresh_from_db(fields=["session_generation"])
+        record_event("person.signed_out_elsewhere", subject=user.public_id)
+    return user
+
+
+def forget_invitation(*, user: User) -> None:
+    """The join link somebody signed up by has led to an investment, or leads nowhere any more."""
+    user.invitation = ""
+    User.objects.filter(pk=user.pk).exclude(invitation="").update(invitation="")
 
 
 def grant_role(*, user: User, role: Role, by: User | None) -> None:
@@ -178,6 +217,28 @@ def open_personal_account(
     if not isinstance(opened, Account):
         raise AccountNotOpened(reason=opened.text if isinstance(opened, Refused) else opened.reason)
     return _add_account(user, group, opened.login, by), password
+
+
+@sensitive_variables("password")
+def open_own_account(*, user: User, group: TradingGroup) -> tuple[PersonalAccount, str]:
+    """A client opens a trading account in the cabinet, at most one of each currency on a server.
+
+    Not in a transaction. Raises `OwnAccountsNotOpened`, `HasTradingAccount`, `TradingAccountBeingOpened`, and
+    what `open_personal_account` raises.
+    """
+    if not broker_in_scope().opens_trading_accounts:
+        raise OwnAccountsNotOpened
+    # The server is called outside any transaction: no row can be locked meanwhile.
+    claim = f"opening-account:{user.pk}"
+    if not cache.add(claim, True, timeout=OPENING_CLAIM_SECONDS):
+        raise TradingAccountBeingOpened
+    try:
+        own = PersonalAccount.objects.filter(user=user, server=group.server, currency=group.currency)
+        if own.exists():
+            raise HasTradingAccount(currency=group.currency, field="group")
+        return open_personal_account(user=user, group=group, by=user)
+    finally:
+        cache.delete(claim)
 
 
 def make_manager(*, user: User, display_name: str, biography: str = "", by: User | None) -> Manager:

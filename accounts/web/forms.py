@@ -1,11 +1,13 @@
 """Forms of the doors into the cabinet."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from trading.models import TradingServer
+from accounts.models import PersonalAccount
+from trading.models import TradingGroup, TradingServer
 
 
 class TradingLoginForm(forms.Form):
@@ -65,3 +67,41 @@ class ConnectAccountForm(TradingLoginForm):
     def has_server(self) -> bool:
         """Whether there is any trading server to ask: the platform itself has none."""
         return self._only_server is not None or len(self.fields["server"].queryset) > 0  # type: ignore[attr-defined]
+
+
+class GroupChoice(forms.ModelChoiceField[TradingGroup]):
+    """Told by its currency; the server's name is added where there are several."""
+
+    names_server = False
+
+    def label_from_instance(self, group: TradingGroup) -> str:
+        return f"{group.currency} · {group.server}" if self.names_server else group.currency
+
+
+class OpenOwnAccountForm(forms.Form):
+    """In which currency a client opens a trading account: those that he has none in yet."""
+
+    group = GroupChoice(
+        queryset=None,
+        label=_("Currency"),
+        empty_label=None,
+        widget=forms.Select(attrs={"class": "form-select"}),
+    )
+
+    def __init__(self, *args: Any, accounts: Sequence[PersonalAccount], currency: str = "") -> None:
+        super().__init__(*args)
+        held = {(account.server_id, account.currency) for account in accounts}
+        groups = TradingGroup.objects.filter(
+            purpose=TradingGroup.Purpose.PERSONAL, server__is_active=True
+        ).order_by("currency", "pk")
+        # One group of a currency and server: which of several is nothing that a client could choose.
+        offered: dict[tuple[int, str], int] = {}
+        for group in groups:
+            if (group.server_id, group.currency) not in held:
+                offered.setdefault((group.server_id, group.currency), group.pk)
+                if group.currency == currency:
+                    self.initial.setdefault("group", group.pk)
+        field: Any = self.fields["group"]
+        field.queryset = groups.filter(pk__in=offered.values()).select_related("server")
+        field.names_server = len({server for server, _currency in offered}) > 1
+        self.has_choice = bool(offered)

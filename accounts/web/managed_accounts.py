@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from django.core.cache import cache
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Aggregate, Count, F, OuterRef, QuerySet, Subquery, Sum
 from django.utils import timezone
 
-from accounts.models import Manager, PammAccount
+from accounts.models import PammAccount
 from allocation.calc.price import Price, time_weighted_return
 from allocation.calc.units import value as value_of_units
 from allocation.models import Investment, PricePoint
@@ -19,8 +20,6 @@ from fees.queries import accrued_of_accounts, with_figures
 from investing.models import Request
 from money.exact import ZERO, exact_sum
 from rollover.models import Rollover
-from track_record.models import AccountStatistics
-from track_record.queries import LONG_COLUMNS
 
 ACCRUED_KEPT_SECONDS = 3600
 
@@ -60,29 +59,15 @@ class ManagedAccount:
         return self.account.currency_digits
 
 
-def managed_accounts(accounts: Iterable[PammAccount]) -> list[ManagedAccount]:
-    """Figures of each account, in order."""
+def managed_accounts(accounts: Iterable[PammAccount], *, with_rollovers: bool = True) -> list[ManagedAccount]:
+    """Figures of each account, in order; `last_rollover` only where it is wanted."""
     rows = list(accounts)
-    stakes = _stakes(rows)
-    pending = _pending(rows)
-    earned = _earned(rows)
+    figures = {row["pk"]: _Figures.of(row) for row in _figures(rows)}
     accrued = accrued_fees(rows)
-    yesterday = _prices_before_today(rows)
-    statistics = {
-        row.account_id: row for row in AccountStatistics.objects.filter(account__in=rows).defer(*LONG_COLUMNS)
-    }
-    last_rollovers = _last_rollovers(rows)
+    begun = [row.rollover for row in figures.values() if with_rollovers and row.rollover is not None]
+    last_rollovers = {row.account_id: row for row in Rollover.objects.filter(pk__in=begun)} if begun else {}
     return [
-        _managed(
-            account,
-            stakes.get(account.pk),
-            pending=pending.get(account.pk, 0),
-            accrued=accrued[account.pk],
-            earned=earned.get(account.pk, ZERO),
-            price_before=yesterday.get(account.pk),
-            statistics=statistics.get(account.pk),
-            last_rollover=last_rollovers.get(account.pk),
-        )
+        _managed(account, figures[account.pk], accrued[account.pk], last_rollovers.get(account.pk))
         for account in rows
     ]
 
@@ -120,109 +105,98 @@ def active_investments(account: PammAccount) -> QuerySet[Investment]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stakes:
+class _Figures:
+    """What is read of one account beside its own columns."""
+
     own_units: Decimal
     investors_units: Decimal
     investors: int
+    pending: int
+    earned: Decimal
+    price_before: Price | None
+    drawdown: Decimal | None
+    sparkline: Sequence[str]
+    rollover: int | None
 
-
-def _stakes(accounts: Sequence[PammAccount]) -> dict[int, _Stakes]:
-    own = Q(is_own_capital=True)
-    sums = (
-        Investment.objects.filter(account__in=accounts, state=Investment.State.ACTIVE)
-        .order_by()
-        .values("account")
-        .annotate(
-            own_units=Sum("units", filter=own),
-            investors_units=Sum("units", filter=~own),
-            investors=Count("owner", filter=~own, distinct=True),
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "_Figures":
+        before = row["equity_before"]
+        return cls(
+            own_units=row["own_units"] or ZERO,
+            investors_units=row["investors_units"] or ZERO,
+            investors=row["investors"] or 0,
+            pending=row["pending"] or 0,
+            earned=row["earned"] or ZERO,
+            price_before=None if before is None else Price(before, row["units_before"]),
+            drawdown=row["drawdown"],
+            sparkline=row["sparkline"] or [],
+            rollover=row["rollover"],
         )
+
+
+def _figures(accounts: Sequence[PammAccount]) -> Iterable[Mapping[str, Any]]:
+    """All of them in one statement; `price_before` is the last before midnight in the reader's zone, of the
+    account's present series.
+    """
+    active = Investment.objects.filter(account=OuterRef("pk"), state=Investment.State.ACTIVE)
+    theirs = active.filter(is_own_capital=False)
+    pending = Request.objects.filter(account=OuterRef("pk"), state=Request.State.PENDING)
+    own_parts = ChargePart.objects.filter(
+        account=OuterRef("pk"), payee=OuterRef("manager__public_id"), party=ChargePart.Party.MANAGER
     )
-    return {
-        row["account"]: _Stakes(row["own_units"] or ZERO, row["investors_units"] or ZERO, row["investors"])
-        for row in sums
-    }
-
-
-def _pending(accounts: Sequence[PammAccount]) -> dict[int, int]:
-    pending = Request.objects.filter(account__in=accounts, state=Request.State.PENDING)
-    counts = pending.order_by().values("account").annotate(count=Count("pk"))
-    return {row["account"]: row["count"] for row in counts}
-
-
-def _earned(accounts: Sequence[PammAccount]) -> dict[int, Decimal]:
-    """The manager's own parts of all fees so far, by account."""
-    managers = Manager.objects.filter(pk__in={account.manager_id for account in accounts})
-    sums = (
-        ChargePart.objects.filter(
-            payee__in=managers.values("public_id"), party=ChargePart.Party.MANAGER, account__in=accounts
-        )
-        .order_by()
-        .values("account")
-        .annotate(earned=Sum("amount"))
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    before = PricePoint.objects.filter(
+        account=OuterRef("pk"), series=OuterRef("series"), priced_at__lt=midnight
+    ).order_by("-priced_at")
+    begun = (
+        Rollover.objects.filter(account=OuterRef("pk"))
+        .exclude(state=Rollover.State.DUE)
+        .order_by("-scheduled_for")
     )
-    return {row["account"]: row["earned"] for row in sums}
+    return PammAccount.objects.filter(pk__in=[account.pk for account in accounts]).values(
+        "pk",
+        own_units=_over_account(active.filter(is_own_capital=True), Sum("units")),
+        investors_units=_over_account(theirs, Sum("units")),
+        investors=_over_account(theirs, Count("owner", distinct=True)),
+        pending=_over_account(pending, Count("pk")),
+        earned=_over_account(own_parts, Sum("amount")),
+        equity_before=Subquery(before.values("price_equity")[:1]),
+        units_before=Subquery(before.values("price_units")[:1]),
+        drawdown=F("statistics__current_drawdown"),
+        sparkline=F("statistics__sparkline"),
+        rollover=Subquery(begun.values("pk")[:1]),
+    )
+
+
+def _over_account(rows: QuerySet[Any], figure: Aggregate) -> Subquery:
+    """One figure over all these rows of an account."""
+    return Subquery(rows.order_by().values("account").annotate(figure=figure).values("figure"))
 
 
 def _accrued_key(account: PammAccount) -> str:
     return f"accrued-by-kind:{account.pk}:{account.sequence}:{account.units.normalize():f}"
 
 
-def _prices_before_today(accounts: Sequence[PammAccount]) -> dict[int, Price]:
-    """Each account's last price before midnight in the reader's zone, of its present series."""
-    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    latest = PricePoint.objects.filter(
-        account=OuterRef("pk"), series=OuterRef("series"), priced_at__lt=midnight
-    ).order_by("-priced_at")
-    points = PricePoint.objects.filter(
-        pk__in=PammAccount.objects.filter(pk__in=[account.pk for account in accounts]).values(
-            latest=Subquery(latest.values("pk")[:1])
-        )
-    )
-    return {point.account_id: Price(point.price_equity, point.price_units) for point in points}
-
-
-def _last_rollovers(accounts: Sequence[PammAccount]) -> dict[int, Rollover]:
-    """The latest rollover of each account that has begun or ended."""
-    begun = (
-        Rollover.objects.filter(account=OuterRef("pk"))
-        .exclude(state=Rollover.State.DUE)
-        .order_by("-scheduled_for")
-    )
-    found = Rollover.objects.filter(
-        pk__in=PammAccount.objects.filter(pk__in=[account.pk for account in accounts]).values(
-            latest=Subquery(begun.values("pk")[:1])
-        )
-    )
-    return {rollover.account_id: rollover for rollover in found}
-
-
 def _managed(
     account: PammAccount,
-    stakes: _Stakes | None,
-    *,
-    pending: int,
+    figures: _Figures,
     accrued: Mapping[FeeKind, Decimal],
-    earned: Decimal,
-    price_before: Price | None,
-    statistics: AccountStatistics | None,
     last_rollover: Rollover | None,
 ) -> ManagedAccount:
-    price, digits = last_price(account), account.currency_digits
-    stakes = stakes or _Stakes(ZERO, ZERO, 0)
+    price, digits, price_before = last_price(account), account.currency_digits, figures.price_before
     return ManagedAccount(
         account=account,
-        own_capital=value_of_units(stakes.own_units, price, digits),
-        investors=stakes.investors,
-        investors_value=value_of_units(stakes.investors_units, price, digits),
-        pending_requests=pending,
+        own_capital=value_of_units(figures.own_units, price, digits),
+        investors=figures.investors,
+        investors_value=value_of_units(figures.investors_units, price, digits),
+        pending_requests=figures.pending,
         accrued=accrued,
         fees_accrued=exact_sum(accrued.values()),
-        fees_earned=earned,
+        fees_earned=figures.earned,
         today=None
         if price_before is None or price_before.is_zero
         else time_weighted_return(price_before, price),
-        drawdown=statistics.current_drawdown if statistics else None,
-        sparkline=statistics.sparkline if statistics else [],
+        drawdown=figures.drawdown,
+        sparkline=figures.sparkline,
         last_rollover=last_rollover,
     )

@@ -10,7 +10,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -36,8 +36,7 @@ from investing.queries import requests_awaiting_approval
 from investing.services import open_pamm_account
 from money.exact import exact_sum
 from money.rounding import half_even
-from offers.models import Offer
-from offers.queries import may_change_offers_of, with_current_terms
+from offers.queries import may_change_offers_of, offers_of
 from rollover.models import Rollover
 from track_record.queries import ChartRange
 
@@ -81,13 +80,16 @@ def managed_account(request: HttpRequest, account_id: uuid.UUID) -> HttpResponse
     """One account: figures, own capital, investors, requests, rollovers, offers."""
     person = _person(request)
     account = get_pamm_account_for(person, account_id)
-    (row,) = managed_accounts([account])
+    (row,) = managed_accounts([account], with_rollovers=False)
     largest = active_investments(account).order_by("-units", "pk")[:ROWS_SHOWN]
-    own = with_figures(
-        Investment.objects.filter(account=account, is_own_capital=True).exclude(
-            state=Investment.State.CANCELLED
-        )
-    ).order_by("-pk")
+    own = (
+        Investment.objects.filter(account=account, is_own_capital=True)
+        .exclude(state=Investment.State.CANCELLED)
+        .order_by("-pk")
+    )
+    shown = Investment.objects.filter(Q(pk__in=largest.values("pk")) | Q(pk__in=own.values("pk")[:1]))
+    shown = with_figures(shown).select_related("owner", "terms__offer").order_by("-units", "pk")
+    stakes = _investor_rows(account, shown)
     own_requests = Request.objects.filter(
         account=account, investment__is_own_capital=True, state__in=Request.OPEN_STATES
     )
@@ -96,12 +98,12 @@ def managed_account(request: HttpRequest, account_id: uuid.UUID) -> HttpResponse
         "row": row,
         "account": account,
         "ranges": [choice.value for choice in ChartRange],
-        "investors": _investor_rows(account, largest),
-        "own": _investor_rows(account, own[:1]),
+        "investors": [stake for stake in stakes if not stake.investment.is_own_capital],
+        "own": [stake for stake in stakes if stake.investment.is_own_capital],
         "own_requests": own_requests.order_by("pk"),
         "awaiting": list(awaiting[:ROWS_SHOWN]),
         "rollovers": _rollovers(account)[:ROWS_SHOWN],
-        "offers": with_current_terms(Offer.objects.filter(account=account)).order_by("pk"),
+        "offers": offers_of(account),
         "may_change_offers": may_change_offers_of(account, person),
         "is_own": account.manager.user_id == person.pk,
         "runs_account": runs_account(person, account),

@@ -14,7 +14,7 @@ from accounts.models import User
 from allocation.models import Investment, UnitEntry
 from allocation.web.live import live_answer, live_piece, signed_in_piece
 from allocation.web.portfolio import Portfolio, portfolio_of
-from allocation.web.timeline import timeline_of
+from allocation.web.timeline import requests_of, timeline_of
 from brokers.web.csv_files import csv_answer
 from fees.explanations import charge_text
 from fees.models import Charge
@@ -50,6 +50,8 @@ def investment_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     investment = get_investment_for(_person(request), public_id)
     account = investment.account
     terms = investment.terms
+    requests = requests_of(investment)
+    open_requests = [asked for asked in reversed(requests) if asked.state in Request.OPEN_STATES]
     context = {
         "investment": investment,
         "account": account,
@@ -57,12 +59,12 @@ def investment_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         "terms": terms,
         "terms_in_words": terms_in_words(terms) if terms else [],
         "offered_terms": newer_terms([investment]).get(investment.pk),
-        "timeline": timeline_of(investment),
+        "timeline": timeline_of(investment, requests),
         "stops": stops_of([investment]).get(investment.pk, []),
         "series_url": reverse("track_record_api:price-series", args=[account.public_id]),
         "ranges": ChartRange.with_labels(),
         "is_active": investment.state == Investment.State.ACTIVE,
-        "piece": live_piece(request, **_investment_piece(investment)),
+        "piece": live_piece(request, **_investment_piece(investment, open_requests)),
     }
     return render(request, "allocation/investment.html", context)
 
@@ -71,7 +73,9 @@ def investment_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 @require_safe
 def investment_figures(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """The part of an investment that moves, for polling."""
-    return live_answer(request, **_investment_piece(get_investment_for(_person(request), public_id)))
+    investment = get_investment_for(_person(request), public_id)
+    open_requests = Request.objects.filter(investment=investment, state__in=Request.OPEN_STATES)
+    return live_answer(request, **_investment_piece(investment, list(open_requests.order_by("id"))))
 
 
 @login_required
@@ -144,10 +148,7 @@ def _portfolio_piece(portfolio: Portfolio) -> dict[str, Any]:
     }
 
 
-def _investment_piece(investment: Investment) -> dict[str, Any]:
-    open_requests = list(
-        Request.objects.filter(investment=investment, state__in=Request.OPEN_STATES).order_by("id")
-    )
+def _investment_piece(investment: Investment, open_requests: list[Request]) -> dict[str, Any]:
     is_active = investment.state == Investment.State.ACTIVE
     room = withdrawal_terms(investment, open_requests=open_requests) if is_active else None
     return {

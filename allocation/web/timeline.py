@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
+from django.db.models import Case, When
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -35,15 +36,21 @@ class Happening:
     meaning: str = ""
 
 
-def timeline_of(investment: Investment) -> list[Happening]:
-    """The last happenings, the latest first; four queries."""
+def requests_of(investment: Investment) -> list[Request]:
+    """Requests that moved nothing, or nothing yet: those that are open, then the others, the latest first."""
+    is_open = Case(When(state__in=Request.OPEN_STATES, then=True), default=False)
+    requests = Request.objects.filter(investment=investment, unit_entry__isnull=True)
+    return list(requests.order_by(is_open.desc(), "-id")[:SHOWN])
+
+
+def timeline_of(investment: Investment, requests: Sequence[Request]) -> list[Happening]:
+    """The last happenings, the latest first; three queries. `requests` are its `requests_of`."""
     entries = (
         UnitEntry.objects.filter(investment=investment)
         .exclude(kind__in=_CHARGED)
         .select_related("price_point")
         .order_by("-id")[:SHOWN]
     )
-    requests = Request.objects.filter(investment=investment, unit_entry__isnull=True).order_by("-id")[:SHOWN]
     agreed = Event.objects.filter(subject=investment.public_id, kind__in=_TOLD).order_by("-id")[:SHOWN]
     happened = [
         *(_of_entry(entry, investment) for entry in entries),

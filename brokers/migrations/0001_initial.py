@@ -3,6 +3,7 @@
 import brokers.fields
 import brokers.identifiers
 import brokers.scope
+import django.core.validators
 import django.db.models.deletion
 from django.db import migrations, models
 
@@ -29,6 +30,10 @@ class Migration(migrations.Migration):
                 ('primary_colour', models.CharField(default='#1f5fbf', max_length=7)),
                 ('email_sender', models.EmailField(blank=True, max_length=254)),
                 ('email_footer', models.TextField(blank=True, help_text='Below every e-mail: the company, its address, who regulates it.', max_length=500)),
+                ('open_sign_up', models.BooleanField(default=True, help_text='Anybody may sign up. Otherwise only who holds a join link.')),
+                ('opens_trading_accounts', models.BooleanField(default=False, help_text='Clients open their first trading account in a currency themselves.')),
+                ('requires_second_factor', models.BooleanField(default=False, help_text='Of clients, too. Staff always need one.')),
+                ('client_terms_url', models.CharField(blank=True, help_text="Where the broker's terms for clients are read. Whoever signs up has to accept them.", max_length=300, validators=[django.core.validators.URLValidator(['https', 'http'])])),
                 ('brand_images', models.JSONField(blank=True, default=dict, editable=False, help_text='Which pictures there are: version and size by kind. Their bytes are `BrandImage`.')),
                 ('widget_hosts', models.JSONField(blank=True, default=list, help_text='Sites that may show the widgets in a frame, as https://www.example.com.')),
                 ('created_at', models.DateTimeField(auto_now_add=True)),

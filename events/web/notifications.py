@@ -43,7 +43,12 @@ def notifications_page(request: HttpRequest) -> HttpResponse:
     if only_unread:
         rows = rows.filter(read_at__isnull=True)
     page = page_by_id(request, rows, PAGE_SIZE)
-    context = {"page": page, "days": _days(page.rows), "only_unread": only_unread}
+    context = {
+        "page": page,
+        "days": _days(page.rows),
+        "only_unread": only_unread,
+        "has_unread": any(row.read_at is None for row in page.rows),
+    }
     return render(request, "events/notifications.html", context)
 
 

@@ -11,12 +11,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import PersonalAccount, User
 from accounts.queries import personal_accounts_of
+from accounts.services import forget_invitation
 from brokers.errors import NotFound, Refusal
 from brokers.identifiers import new_public_id
+from brokers.queries import broker_in_scope
 from investing.errors import TermsChanged
 from investing.models import Request
 from investing.services import request_first_deposit
@@ -29,6 +31,21 @@ from offers.queries import current_terms, get_offer_for, resolve_join_link
 from offers.web.examples import entry_fee, fee_examples, other_fees, tier_table
 from offers.web.investor_forms import FirstDepositForm
 from offers.words import terms_in_words
+
+
+@login_required
+@require_safe
+def start_by_link(request: HttpRequest, token: str) -> HttpResponse:
+    """On from sign-up to the steps of joining, with the link that opens them. A link that is over is said so
+    once.
+    """
+    user = _person(request)
+    try:
+        offer = resolve_join_link(token).offer
+    except Refusal:
+        forget_invitation(user=user)
+        raise
+    return redirect(join_url(offer, token))
 
 
 @login_required
@@ -91,6 +108,8 @@ def _join(
             raise
         add_refusal(form, refusal)
         return _choose(request, offer, terms, form, accounts, token)
+    if token:
+        forget_invitation(user=_person(request))
     return _sent(made)
 
 
@@ -125,6 +144,8 @@ def _choose(
         ],
         "suggestions": _suggestions(terms),
         "token": token,
+        "opens_accounts": broker_in_scope().opens_trading_accounts,
+        "has_nothing_free": bool(free) and not any(amount > 0 for amount in free.values()),
     }
     return render(request, "offers/join.html", context, status=422 if form.errors else 200)
 

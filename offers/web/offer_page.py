@@ -10,6 +10,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from accounts.models import User
+from accounts.web.invitation import invitation_url, sign_up_url
+from brokers.queries import broker_in_scope
 from offers.models import Offer
 from offers.queries import current_terms, get_offer_for, resolve_join_link
 from offers.web.examples import entry_fee, fee_examples, fee_in_short, other_fees, tier_table
@@ -65,12 +67,20 @@ def _page(request: HttpRequest, offer: Offer, token: str | None = None) -> HttpR
         "is_own": user is not None and account.manager.user_id == user.pk,
         "is_joinable": is_joinable(offer),
         "join_url": join_url(offer, token),
+        "sign_up_url": _sign_up_url(offer, token) if user is None else "",
         "token": token,
         "meaning": words,
     }
     if statistics is not None:
         context |= _record(statistics, _chosen_range(request))
     return render(request, "offers/offer.html", context)
+
+
+def _sign_up_url(offer: Offer, token: str | None) -> str:
+    """Sign up, then join. Empty where only join links let new clients in, and this is none."""
+    if token:
+        return sign_up_url(invitation_url(token))
+    return sign_up_url(join_url(offer, None)) if broker_in_scope().open_sign_up else ""
 
 
 def _record(statistics: AccountStatistics, chosen: ChartRange) -> dict[str, object]:

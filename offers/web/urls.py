@@ -13,6 +13,7 @@ urlpatterns = [
     path("offers/<uuid:public_id>/join/", investor.join_page, name="join"),
     path("offers/<uuid:public_id>/simulator/", simulator.simulator_page, name="simulator"),
     path("join/<str:token>/", offer_page.by_link_page, name="by-link"),
+    path("join/<str:token>/start/", investor.start_by_link, name="start-by-link"),
     path("manage/accounts/<uuid:account_id>/offers/new/", manager.create, name="create"),
     path("manage/offers/<uuid:offer_id>/", manager.managed_offer, name="managed-offer"),
     path("manage/offers/<uuid:offer_id>/edit/", manager.edit, name="edit"),

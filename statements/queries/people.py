@@ -50,8 +50,10 @@ def get_subject_for(person: Person, kind: StatementKind, public_id: uuid.UUID | 
 
 def subject_of(user: User, kind: StatementKind) -> Subject:
     """Somebody's statement, whoever asks. Raises `NotFound` for a kind that he has none of."""
-    manager = Manager.objects.filter(user=user).first() if kind == StatementKind.MANAGER else None
-    agent = Agent.objects.filter(user=user).first() if kind == StatementKind.AGENT else None
+    manager: Manager | None = (
+        getattr(user, "manager_profile", None) if kind == StatementKind.MANAGER else None
+    )
+    agent: Agent | None = getattr(user, "agent_profile", None) if kind == StatementKind.AGENT else None
     if kind != StatementKind.INVESTOR and manager is None and agent is None:
         raise NotFound
     return Subject(kind, user, manager, agent)
@@ -86,7 +88,8 @@ def _client(person: User, kind: StatementKind, public_id: uuid.UUID) -> Subject:
     """Only staff learn whether there is such a client."""
     if not is_staff_member(person):
         raise NotFound
-    client = User.objects.filter(public_id=public_id).first()
+    profiles = User.objects.select_related("manager_profile", "agent_profile")
+    client = profiles.filter(public_id=public_id).first()
     if client is None:
         raise NotFound
     return subject_of(client, kind)

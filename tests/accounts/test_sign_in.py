@@ -251,7 +251,8 @@ def test_code_that_was_used_is_not_taken_again(world: AliceBobCharlie) -> None:
 
 def test_visitor_signs_up_confirms_the_address_and_is_an_investor(world: AliceBobCharlie) -> None:
     client = Client(HTTP_HOST=ALPHA)
-    answer = client.post("/accounts/signup/", {"email": "Dora@Example.com", "password1": PASSWORD})
+    sent = {"first_name": "Dora", "email": "Dora@Example.com", "password1": PASSWORD}
+    answer = client.post("/accounts/signup/", sent)
     assert answer.status_code == 302
     assert who(client, world.alpha.pk) is None
     (message,) = mail.outbox
@@ -269,7 +270,8 @@ def test_visitor_signs_up_confirms_the_address_and_is_an_investor(world: AliceBo
 
 def test_sign_up_with_a_known_address_looks_the_same_and_makes_nobody(world: AliceBobCharlie) -> None:
     def sign_up(email: str) -> tuple[int, str]:
-        answer = Client(HTTP_HOST=ALPHA).post("/accounts/signup/", {"email": email, "password1": PASSWORD})
+        sent = {"first_name": "Dora", "email": email, "password1": PASSWORD}
+        answer = Client(HTTP_HOST=ALPHA).post("/accounts/signup/", sent)
         return answer.status_code, answer["Location"]
 
     assert sign_up("bob@example.com") == sign_up("new@example.com")

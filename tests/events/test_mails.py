@@ -29,7 +29,7 @@ from tests.databases import REPOSITORY
 from tests.events.cases import BOB, request_of_bob
 from tests.events.conftest import happened
 from tests.events.post_office import PostOffice
-from tests.worlds import AliceBobCharlie, alice_bob_charlie, person, signed_in
+from tests.worlds import PASSWORD, AliceBobCharlie, alice_bob_charlie, person, signed_in
 
 SMTP = "django.core.mail.backends.smtp.EmailBackend"
 
@@ -278,8 +278,8 @@ def test_no_mail_carries_a_secret(world: AliceBobCharlie, post_office: PostOffic
 def test_sign_up_and_reset_mails_have_the_same_look(world: AliceBobCharlie) -> None:
     client = Client(HTTP_HOST="alpha.localhost")
     for address, fields in (
-        ("/accounts/signup/", {"email": "dora@example.com", "password1": "a long and good password"}),
-        ("/accounts/signup/", {"email": BOB, "password1": "a long and good password"}),
+        ("/accounts/signup/", {"first_name": "Dora", "email": "dora@example.com", "password1": PASSWORD}),
+        ("/accounts/signup/", {"first_name": "Bob", "email": BOB, "password1": PASSWORD}),
         ("/accounts/password/reset/", {"email": BOB}),
         ("/accounts/password/reset/", {"email": "nobody@example.com"}),
     ):

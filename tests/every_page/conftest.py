@@ -18,6 +18,8 @@ from pytest_django.plugin import DjangoDbBlocker
 from accounts.models import User
 from brokers.scope import broker_scope
 from demo.services import Addresses, load_demo
+from events.models import Notification
+from events.services import deliver_notifications
 from pamm_platform.demo import programs
 from pamm_platform.demo.ports import choose_ports
 from pamm_platform.demo.supervisor import Supervisor
@@ -113,6 +115,9 @@ def site(
         stack.enter_context(connected_to(test_databases.services, name))
         port = _start(folder, stack)
         with broker_scope(broker_ids()[HOST]):
+            while deliver_notifications():
+                pass
+            Notification.objects.filter(kind="request_executed").update(read_at=None)
             browser = stack.enter_context(_chromium(chromium_path))
             made = Site(f"http://{HOST}:{port}", People(), browser)
             stack.callback(made.close)

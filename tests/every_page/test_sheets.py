@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.every_page.conftest import DESK, Site
-from tests.every_page.people import INVESTOR, VISITOR
+from tests.every_page.people import INVESTOR, MANAGER, VISITOR
 from tests.every_page.test_every_page import PHONE, judged
 
 
@@ -32,6 +32,23 @@ def test_request_is_asked_about_in_a_sheet(site: Site, size: dict[str, int]) -> 
     sheet.get_by_role("link", name="Keep it").click()
     expect(sheet).to_have_count(0)
     assert tab.url.endswith(f"/requests/{site.people.request.public_id}/")
+
+
+def test_manager_rejects_in_a_sheet_and_is_told_on_a_page_what_is_missing(site: Site) -> None:
+    window = site.window_of(MANAGER)
+    tab = window.page
+    tab.set_viewport_size(PHONE)
+    tab.goto("/manage/requests/")
+    tab.locator(f"a[href='/manage/requests/{site.people.pending.public_id}/reject/']").click()
+    sheet = tab.get_by_role("dialog", name="Reject this request?")
+    expect(sheet.get_by_label("Reason")).to_be_focused()
+    faults = judged(tab, "sheet")
+    assert not faults, "\n".join(["", *faults])
+    with window.refused():
+        window.press("Reject")
+    assert tab.url.endswith(f"/{site.people.pending.public_id}/reject/")
+    expect(tab.locator(".field-error")).to_be_visible()
+    assert window.take_troubles() == []
 
 
 def test_sheet_confirms_and_a_toast_says_so(site: Site) -> None:

@@ -39,6 +39,7 @@ OBJECTS: dict[str, tuple[Any, ...]] = {
     "offers:simulator": (Offer,),
     "offers:join": (Offer,),
     "offers:by-link": (JoinLink,),
+    "offers:start-by-link": (JoinLink,),
     "offers:create": (PammAccount,),
     "offers:managed-offer": (Offer,),
     "offers:edit": (Offer,),

@@ -39,6 +39,7 @@ class House:
     site: str
     dealer_secret: str
     web_log: Callable[[], str]
+    letters: Callable[[], str]
 
     def manager(self, name: str, amount: str) -> PersonalAccount:
         """A client whom the broker has made a manager; no PAMM account yet."""
@@ -75,7 +76,9 @@ def house(
         stack.enter_context(broker_scope(broker_called("alpha").pk))
         desk = Desk.open(market, "alpha")
         site = f"http://alpha.localhost:{port}"
-        yield House(desk, site, enrol(desk.dealer), partial(supervisor.log_tail, "web"))
+        log = partial(supervisor.log_tail, "web")
+        # Letters are printed where the web processes print.
+        yield House(desk, site, enrol(desk.dealer), log, partial(log, lines=400))
         assert supervisor.watch() == [], "a process died"
 
 

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -9,10 +10,13 @@ import pytest
 from playwright.sync_api import expect
 
 from accounts.models import PammAccount, PersonalAccount
+from brokers.models import Broker
+from offers.models import Offer
+from offers.services import create_join_link
 from rollover.models import Rollover
 from tests.circle.world import terms
 from tests.journeys.conftest import EnterSite, House
-from tests.worlds import PASSWORD
+from tests.worlds import PASSWORD, totp_code
 from track_record.services import refresh_statistics
 
 PHONE: dict[str, Any] = {
@@ -112,6 +116,132 @@ def test_investor_on_a_phone_finds_an_offer_joins_and_cancels(
     visitor.press("Cancel the request")
     expect(page.locator("tbody tr").first).to_contain_text("Cancelled")
     assert house.desk.balance(dora.login) == Decimal("4000.00")
+
+
+@pytest.fixture
+def demanding(house: House) -> Iterator[None]:
+    """The broker lets new clients in by join links only, wants its terms accepted and a second factor, and
+    lets them open trading accounts.
+    """
+    Broker.objects.update(
+        open_sign_up=False,
+        opens_trading_accounts=True,
+        requires_second_factor=True,
+        client_terms_url="https://alpha.example/terms",
+    )
+    yield
+    Broker.objects.update(
+        open_sign_up=True, opens_trading_accounts=False, requires_second_factor=False, client_terms_url=""
+    )
+
+
+@pytest.mark.usefixtures("demanding")
+def test_visitor_with_a_join_link_becomes_an_investor_and_leaves_with_the_money(
+    house: House, enter: EnterSite
+) -> None:
+    desk = house.desk
+    of_manager = house.manager("hanna", "5000")
+    harbour = desk.pamm_account(of_manager, "1000.00", name="Harbour")
+    offer = desk.offer(
+        harbour,
+        terms(
+            (None, "0"),
+            no_performance_fee=True,
+            minimum_first=Decimal(50),
+            minimum_remaining=Decimal(50),
+        ),
+        name="Quay",
+        visibility=Offer.Visibility.LINK,
+        approval=Offer.Approval.AUTOMATIC,
+    )
+    roll(house, harbour)
+    link = create_join_link(offer=offer, single_use=True, by=of_manager.user)
+
+    visitor = enter("petra", **PHONE)
+    page = visitor.page
+    page.goto(f"/join/{link.token}/")
+    visitor.sees("Hanna invites you")
+    visitor.fits()
+    visitor.take_picture("phone-invitation")
+    visitor.follow("Sign up, invest from 50 USD")
+    page.get_by_label("First name").fill("Petra")
+    page.get_by_label("Email").fill("petra@alpha.example")
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_label("I have read and accept the terms").check()
+    visitor.fits()
+    visitor.take_picture("phone-sign-up")
+    visitor.press("Sign up")
+    visitor.fits()
+    visitor.take_picture("phone-confirm-address")
+    page.goto(address_in(house.letters()))
+    visitor.press("Confirm")
+    visitor.sees("Authenticator secret")
+    visitor.fits()
+    visitor.take_picture("phone-second-factor")
+    page.get_by_label("Authenticator code").fill(
+        totp_code(page.locator("#authenticator_secret").input_value())
+    )
+    visitor.press("Activate")
+    visitor.fits()
+    visitor.take_picture("phone-recovery-codes")
+    visitor.follow("Continue to the offer")
+    visitor.sees("You need a personal account in USD")
+    visitor.fits()
+    visitor.follow("Open or connect a trading account")
+    expect(page.get_by_label("Currency")).to_have_value(re.compile(r"\d+"))
+    visitor.fits()
+    visitor.take_picture("phone-open-trading-account")
+    visitor.press("Open the account")
+    login = int(visitor.facts()["Trading login"])
+    visitor.fits()
+    visitor.take_picture("phone-trading-account-opened")
+    desk.simulator.adjust_as_dealer(login, "1000.00")
+    visitor.follow("Go on")
+    visitor.sees("1,000.00 USD free to invest")
+    page.get_by_label("How much do you want to invest?").fill("500")
+    visitor.press("Check the costs")
+    page.get_by_label("I understand that I can lose money").check()
+    visitor.press("Invest 500.00 USD")
+    visitor.sees("We have your request")
+    expect(page.locator(".notice-info", has_text="You were invited")).to_have_count(0)
+    visitor.fits()
+
+    visitor.open_place("Requests")
+    expect(page.locator("tbody tr").first).to_contain_text("next rollover")
+    roll(house, harbour)
+    desk.bring_price_to(harbour, Decimal("1.10"))
+    roll(house, harbour)
+    visitor.open_place("Portfolio")
+    assert visitor.facts()["Net"] == "550.00 USD"
+    visitor.sees("+50.00")
+    visitor.fits()
+    visitor.take_picture("phone-first-profit")
+    visitor.follow("Harbour")
+    visitor.follow("Withdraw")
+    page.get_by_label("How much do you want to receive?").fill("110")
+    visitor.press("See what it costs")
+    visitor.press("Withdraw")
+    visitor.sees("We have your request")
+    roll(house, harbour)
+    assert desk.balance(login) == Decimal("610.00")
+    visitor.open_place("Portfolio")
+    visitor.follow("Harbour")
+    visitor.follow("Close")
+    visitor.press("Close and pay out")
+    roll(house, harbour)
+    assert desk.balance(login) == Decimal("1050.00")
+    visitor.open_place("Portfolio")
+    visitor.sees("550.00 USD")
+    visitor.take_picture("phone-left")
+    with visitor.refused(410):
+        page.goto(f"/join/{link.token}/")
+    visitor.sees("This link was for one person and has been used.")
+
+
+def address_in(letters: str) -> str:
+    """The latest address to confirm in printed letters."""
+    found = re.findall(r"http://[^\s\"]+/accounts/confirm-email/[^\s\"]+", letters.replace("=\n", ""))
+    return str(found[-1])
 
 
 def test_withdrawal_above_what_is_available_is_refused_at_the_field(

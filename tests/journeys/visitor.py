@@ -139,7 +139,9 @@ class Visitor:
 
     def fits(self) -> None:
         """Nothing of the page sticks out at the side."""
-        width: int = self.page.evaluate("document.documentElement.scrollWidth")
+        self.wait_for_answers()
+        # Asked again where the page was just about to be replaced.
+        width: int = self.page.wait_for_function("() => document.documentElement?.scrollWidth").json_value()
         assert width <= self.page.viewport_size["width"], f"{self.page.url} is {width} wide"  # type: ignore[index]
 
     def tab_to(self, name: str) -> None:

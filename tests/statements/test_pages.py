@@ -45,6 +45,25 @@ def test_investor_reads_opening_flows_result_fees_and_closing(
     assert "Nothing was booked in this period" in page
 
 
+def test_loss_of_everything_is_told_as_what_it_was(world: AliceBobCharlie, bob: Client) -> None:
+    """The account goes on afterwards as another series, of which this investment has nothing."""
+    point = price(world, "0", MONTH_END, 1)
+    UnitEntry.objects.create(
+        account=world.pool.account, investment=world.pool.investment, price_point=point, currency_digits=2,
+        kind=UnitEntry.Kind.WIPE_OUT, units=-1000, amount=0,
+    )  # fmt: skip
+    Investment.objects.filter(pk=world.pool.investment.pk).update(
+        state=Investment.State.CLOSED, units=0, closed_at=MONTH_END, end_reason=Investment.EndReason.WIPED_OUT
+    )
+    price(world, "1", datetime(2026, 2, 3, tzinfo=UTC), 2)
+    page = text_of(bob.get("/statements/?since=2026-01-02&until=2026-02-28"))
+    assert "Value at the start 1,000.00" in page
+    assert "Result of trading -1,000.00 Fees 0.00" in page
+    assert "Value at the end 0.00 USD" in page
+    assert "The account was wiped out" in page
+    assert "Nothing invested in this period" in text_of(bob.get(f"/statements/?{FEBRUARY}"))
+
+
 def test_csv_of_an_investor_adds_up_from_opening_to_closing(
     world: AliceBobCharlie, january: None, bob: Client
 ) -> None:

@@ -85,8 +85,11 @@ def test_one_is_marked_as_read_and_then_all(world: AliceBobCharlie, told: Notifi
     first = Notification.objects.get(pk=told.pk).read_at
     assert unread_count(world.bob) == 3
     bob.post(f"/notifications/{told.public_id}/read/")
+    assert "Mark all as read" in text_of(bob.get("/notifications/"))
     bob.post("/notifications/read/")
     assert unread_count(world.bob) == 0
+    bob.get("/notifications/")
+    assert "Mark all as read" not in text_of(bob.get("/notifications/"))
     assert Notification.objects.get(pk=told.pk).read_at == first
 
 
