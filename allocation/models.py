@@ -132,6 +132,7 @@ class Investment(TenantModel):
 
     class EndReason(models.TextChoices):
         OWNER = "owner", _("Closed by its owner")
+        STOP = "stop", _("Its stop loss or take profit was reached")
         ACCOUNT = "account", _("The account was closed")
         WIPED_OUT = "wiped_out", _("The account was wiped out")
         NEVER_FUNDED = "never_funded", _("The first deposit was not made")

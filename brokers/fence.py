@@ -102,6 +102,13 @@ KEPT: dict[str, Kept] = {
         ),
         once=("unit_entry_id", "executed_amount", "executed_fee"),
     ),
+    "investing_stop": Kept(
+        decided=(
+            "id", "broker_id", "public_id", "investment_id", "account_id", "kind", "price", "amount",
+            "currency_digits", "units", "set_at", "set_by_id", "counts_from", "after_sequence",
+        ),
+        once=("ended_at", "ended_by_id", "ended_after_sequence", "reached_id", "request_id"),
+    ),
     "rollover_rollover": Kept(
         decided=(
             "id", "broker_id", "public_id", "account_id", "scheduled_for", "ordered_by_id", "ordered_at",

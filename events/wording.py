@@ -26,6 +26,7 @@ REASONS: Mapping[str, Promise] = {
     "more_than_available": _("More was asked for than could be taken out at the rollover's price."),
     "own_capital_would_break": _("The manager's own capital would have become too small."),
     "personal_balance_too_low": _("There was not enough free money in your trading account."),
+    "stop_reached": _("Your stop loss or take profit was reached: nothing more is invested."),
     "refused_by_trading_server": _("The trading server refused the movement of the money."),
 }
 """By the code that the event carries; whatever has no words of ours is told by its note."""

@@ -51,6 +51,7 @@ class RequestAdmin(ReadOnlyAdmin):
     fields: ClassVar = [
         "public_id",
         "kind",
+        "origin",
         amount("amount", _("amount")),
         "state",
         "waits_for",

@@ -103,6 +103,38 @@ class AlreadyClosing(Refusal):
     message = _("A close of this investment is under way already.")
 
 
+class StopOnOwnCapital(Refusal):
+    code = "stop_on_own_capital"
+    message = _("Own capital has to stay while others are invested: it takes no stop loss or take profit.")
+
+
+class StopLossNotBelow(Refusal):
+    code = "stop_loss_not_below"
+    message = _("A stop loss must be below what your investment is worth now, {value} {currency}.")
+
+
+class TakeProfitNotAbove(Refusal):
+    code = "take_profit_not_above"
+    message = _("A take profit must be above what your investment is worth now, {value} {currency}.")
+
+
+class StopsCrossed(Refusal):
+    code = "stops_crossed"
+    message = _("The stop loss must be below the take profit.")
+
+
+class NoStop(Refusal):
+    code = "no_stop"
+    status = 409
+    message = _("There is no such stop any more.")
+
+
+class StopsChanged(Refusal):
+    code = "stops_changed"
+    status = 409
+    message = _("Your units have changed since you opened this page. Look at the amounts again.")
+
+
 class OppositeRequestOpen(Refusal):
     code = "opposite_request_open"
     status = 409

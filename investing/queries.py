@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -11,14 +11,18 @@ from django.utils.translation import gettext as _
 
 from accounts.models import DECIDING_ROLES, STAFF_ROLES, PammAccount, User
 from accounts.queries import has_role
+from allocation.calc.price import Price
+from allocation.calc.stops import stop_amount
+from allocation.calc.units import value as value_of_units
 from allocation.calc.units import values
 from allocation.models import Investment
 from allocation.services import last_price, lock_in_ends_at
 from brokers.errors import NotFound
-from fees.queries import fee_basis, last_moment, with_figures
+from fees.calc.crystallisation import Closed
+from fees.queries import closing_of, fee_basis, last_moment, with_figures
 from fees.services import available, minimum_remaining
-from investing.models import Request
-from money.exact import ZERO, exact_sum
+from investing.models import Request, Stop
+from money.exact import ZERO, exact_difference, exact_sum
 from offers.models import Offer, Terms
 from offers.queries import current_terms_of
 
@@ -89,6 +93,43 @@ def newer_terms(investments: Iterable[Investment]) -> dict[int, Terms]:
         for row in active
         if current[row.terms.offer_id].version > (row.accepted_terms or row.terms).version
     }
+
+
+@dataclass(frozen=True, slots=True)
+class StopLine:
+    """A stop as its owner reads it: what his present units are worth at its price, and how far that is from
+    their `value` now, as a fraction.
+    """
+
+    stop: Stop
+    amount: Decimal
+    distance: Decimal | None
+
+
+def stops_of(investments: Iterable[Investment]) -> dict[int, list[StopLine]]:
+    """Active stops by key of the investment, the stop loss first. One query; reads `account` of each."""
+    by_key = {row.pk: row for row in investments if row.state == Investment.State.ACTIVE}
+    lines: dict[int, list[StopLine]] = {}
+    stops = Stop.objects.filter(investment__in=by_key, state=Stop.State.ACTIVE).order_by("kind")
+    for stop in stops:
+        lines.setdefault(stop.investment_id, []).append(stop_line(stop, by_key[stop.investment_id]))
+    return lines
+
+
+def stop_line(stop: Stop, investment: Investment) -> StopLine:
+    """No query where the investment came with its account."""
+    account = investment.account
+    amount = stop_amount(stop.price, investment.units, account.currency_digits)
+    value = value_of_units(investment.units, last_price(account), account.currency_digits)
+    return StopLine(stop, amount, exact_difference(amount, value) / value if value else None)
+
+
+def closing_at_stop(investment: Investment, price: Decimal) -> Closed:
+    """What closing would pay and charge today if the price were the stop's. No query where the investment
+    came `with_figures`.
+    """
+    moment = replace(last_moment(investment.account), price=Price(price, Decimal(1)))
+    return closing_of(fee_basis(investment, moment))
 
 
 def open_requests(account: PammAccount, owner: User) -> QuerySet[Request]:

@@ -76,7 +76,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('joined_at', models.DateTimeField(blank=True, null=True)),
                 ('closed_at', models.DateTimeField(blank=True, null=True)),
-                ('end_reason', models.CharField(blank=True, choices=[('owner', 'Closed by its owner'), ('account', 'The account was closed'), ('wiped_out', 'The account was wiped out'), ('never_funded', 'The first deposit was not made')], max_length=12)),
+                ('end_reason', models.CharField(blank=True, choices=[('owner', 'Closed by its owner'), ('stop', 'Its stop loss or take profit was reached'), ('account', 'The account was closed'), ('wiped_out', 'The account was wiped out'), ('never_funded', 'The first deposit was not made')], max_length=12)),
                 ('units', brokers.fields.UnitsField(decimal_places=12, default=0, max_digits=36)),
                 ('lowest_units', brokers.fields.UnitsField(decimal_places=12, default=0, help_text='Fewest held since the start of interval `lowest_units_number`.', max_digits=36)),
                 ('lowest_units_number', models.PositiveIntegerField(default=0)),

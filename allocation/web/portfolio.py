@@ -13,7 +13,7 @@ from allocation.models import Investment
 from allocation.web.shares import Slice, allocation
 from fees.queries import InvestmentFigures, figures_of, with_figures
 from investing.models import Request
-from investing.queries import newer_terms
+from investing.queries import StopLine, newer_terms, stops_of
 from money.exact import ZERO, exact_sum
 from offers.models import Terms
 from statements.calc.period import ONE_DAY, Period
@@ -25,12 +25,15 @@ LIVING = (Investment.State.PENDING, Investment.State.ACTIVE)
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """One investment, what it is worth, what is under way for it (oldest first), and newer terms on offer."""
+    """One investment, what it is worth, what is under way for it (oldest first), newer terms on offer and its
+    stops.
+    """
 
     investment: Investment
     figures: InvestmentFigures
     open_requests: Sequence[Request]
     offered_terms: Terms | None = None
+    stops: Sequence[StopLine] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class Portfolio:
 
 
 def portfolio_of(user: User) -> Portfolio:
-    """Six queries, whatever the number of investments."""
+    """Seven queries, whatever the number of investments."""
     shown = (
         with_figures(Investment.objects.filter(owner=user))
         .select_related(
@@ -91,9 +94,12 @@ def portfolio_of(user: User) -> Portfolio:
         "id"
     ):
         open_requests.setdefault(request.investment_id, []).append(request)
-    offered = newer_terms(living)
+    offered, stops = newer_terms(living), stops_of(living)
     holdings = [
-        Holding(row, figures[row.pk], open_requests.get(row.pk, []), offered.get(row.pk)) for row in living
+        Holding(
+            row, figures[row.pk], open_requests.get(row.pk, []), offered.get(row.pk), stops.get(row.pk, ())
+        )
+        for row in living
     ]
     return Portfolio(
         holdings=holdings,

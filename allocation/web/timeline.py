@@ -51,12 +51,12 @@ def timeline_of(investment: Investment, requests: Sequence[Request]) -> list[Hap
         .select_related("price_point")
         .order_by("-id")[:SHOWN]
     )
-    agreed = Event.objects.filter(subject=investment.public_id, kind__in=_TERMS).order_by("-id")[:SHOWN]
+    agreed = Event.objects.filter(subject=investment.public_id, kind__in=_TOLD).order_by("-id")[:SHOWN]
     happened = [
         *(_of_entry(entry, investment) for entry in entries),
         *(_of_charge(charge) for charge in charges_of(investment)[:SHOWN]),
         *(_of_request(request) for request in requests),
-        *(_of_terms(event) for event in agreed),
+        *(_of_event(event, investment) for event in agreed),
     ]
     return sorted(happened, key=lambda line: line.at, reverse=True)[:SHOWN]
 
@@ -76,6 +76,43 @@ _TERMS = {
     "terms.acceptance_withdrawn": gettext_lazy("Acceptance of version {version} taken back"),
     "terms.took_effect": gettext_lazy("Version {version} of the terms began"),
 }
+
+
+_STOPS = {
+    ("stop.set", "stop_loss"): gettext_lazy("Stop loss set at {amount}"),
+    ("stop.set", "take_profit"): gettext_lazy("Take profit set at {amount}"),
+    ("stop.removed", "stop_loss"): gettext_lazy("Stop loss of {amount} removed"),
+    ("stop.removed", "take_profit"): gettext_lazy("Take profit of {amount} removed"),
+    ("investment.stop_reached", "stop_loss"): gettext_lazy("Stop loss reached"),
+    ("investment.stop_reached", "take_profit"): gettext_lazy("Take profit reached"),
+}
+_TOLD = [*_TERMS, *{kind for kind, _stop in _STOPS}]
+
+
+def _of_event(event: Event, investment: Investment) -> Happening:
+    return _of_terms(event) if event.kind in _TERMS else _of_stop(event, investment)
+
+
+def _of_stop(event: Event, investment: Investment) -> Happening:
+    told, account = event.payload, investment.account
+    title = str(_STOPS[event.kind, told["stop"]]).format(amount=money(Decimal(told["amount"]), account))
+    falls = told["stop"] == "stop_loss"
+    note, sentences = "", []
+    if event.kind == "investment.stop_reached":
+        note = _("The investment is closed at this rollover's price")
+        sentences = [
+            Sentence(_("Price per unit it was set at"), units(Decimal(told["stop_price"]), 6)),
+            Sentence(_("Price per unit at this rollover"), units(Decimal(told["price"]), 6)),
+        ]
+    elif told.get("replaces"):
+        note = _("before: %(amount)s") % {"amount": money(Decimal(told["replaces"]), account)}
+    return Happening(
+        at=event.occurred_at,
+        title=title,
+        icon="trending-down" if falls else "trending-up",
+        note=note,
+        sentences=sentences,
+    )
 
 
 def _of_terms(event: Event) -> Happening:

@@ -12,6 +12,7 @@ from investing.services.requests import (
     request_further_deposit,
     request_withdrawal,
 )
+from investing.services.stops import remove_stop, set_stops
 from investing.services.terms import accept_terms, withdraw_acceptance
 
 __all__ = [
@@ -24,10 +25,12 @@ __all__ = [
     "open_pamm_account",
     "order_closing",
     "reject_request",
+    "remove_stop",
     "request_close",
     "request_first_deposit",
     "request_further_deposit",
     "request_withdrawal",
     "set_margin_policy",
+    "set_stops",
     "withdraw_acceptance",
 ]

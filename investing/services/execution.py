@@ -18,7 +18,7 @@ from django.db.models import Q
 
 from accounts.models import PammAccount
 from allocation.calc.units import first_units_allowed, last_units_may_leave
-from allocation.models import Interval, Investment, UnitEntry
+from allocation.models import Interval, Investment, PricePoint, UnitEntry
 from allocation.services import (
     UnitBook,
     advance_intervals,
@@ -44,6 +44,7 @@ from fees.services import (
 from investing.errors import OwnCapitalWouldBreak
 from investing.models import Request
 from investing.services.requests import fail_request, is_tiered, source_of
+from investing.services.stops import Occasion, Priced, close_reached_stops, end_stops_of
 from money.exact import ZERO, exact_difference
 from offers.models import Terms
 from outbox.services import record_events
@@ -67,7 +68,8 @@ class Execution:
     """One account's fees and requests at one price point. `free_money` is what the server would let go of
     now.
 
-    `intervals` are those of the account that somebody who joins now may share.
+    `occasion` says which stops are old enough to be looked at; none are without. `intervals` are those of the
+    account that somebody who joins now may share.
     """
 
     account: PammAccount
@@ -75,12 +77,14 @@ class Execution:
     broker: Broker
     has_open_positions: bool
     free_money: Decimal
+    occasion: Occasion | None = None
     charges: ChargeBook = field(init=False)
     payouts: list[TransferDraft] = field(default_factory=list)
     releases: list[tuple[Transfer, Endpoint]] = field(default_factory=list)
     revised: list[Investment] = field(default_factory=list)
     ended_intervals: list[int] = field(default_factory=list)
     _terms_before: dict[int, Terms | None] = field(default_factory=dict)
+    stopped_owners: set[int] = field(default_factory=set)
     executed: list[Request] = field(default_factory=list)
     waiting: list[Request] = field(default_factory=list)
     intervals: list[Interval] = field(default_factory=list)
@@ -239,6 +243,8 @@ class Execution:
             return
         tiered_until = self._blocking(investment)
         entry = self.charges.close(investment, closed, source=request.public_id)
+        if request.origin in Request.STOP_ORIGINS:
+            investment.end_reason = Investment.EndReason.STOP
         self._pay(request, investment, Transfer.Purpose.CLOSE, closed.paid)
         self._done(request, entry, closed.paid, closed.fees, tiered_until)
 
@@ -280,8 +286,8 @@ class Execution:
         if collection is None or request.amount is None or collection.state != Transfer.State.IN_TRANSIT:
             self._wait(request, "transfer_under_way", collecting=True)
             return
-        if self.account.state == PammAccount.State.CLOSING:
-            fail_request(request, reason_code="account_closing")
+        if reason := self._cannot_join(investment):
+            fail_request(request, reason_code=reason)
             self.releases.append((collection, source_of(request)))
             return
         if self.book.price.is_zero and self.book.units:
@@ -300,6 +306,17 @@ class Execution:
             join_interval(self.book, investment, self.intervals, self.zone)
         self.releases.append((collection, pamm_endpoint(self.account)))
         self._done(request, entry, request.amount, fee, (None, None))
+
+    def _cannot_join(self, investment: Investment) -> str:
+        """Why a deposit goes back, as a code; empty where it is invested."""
+        if self.account.state == PammAccount.State.CLOSING:
+            return "account_closing"
+        if investment.owner_id in self.stopped_owners:
+            # One client never has a deposit and a close on one account at the same time.
+            return "stop_reached"
+        if investment.state not in (Investment.State.ACTIVE, Investment.State.PENDING):
+            return "investment_not_active"
+        return ""
 
     def _blocking(self, investment: Investment) -> tuple[datetime | None, int | None]:
         """Until when money taken out under tiers may not come back: the end of its trading interval."""
@@ -350,6 +367,9 @@ def run_executions(executions: Sequence[Execution]) -> None:
     by_account = {execution.account.pk: execution for execution in executions}
     due = _ending_intervals(by_account)
     requests = _collecting_requests(by_account)
+    for pk, closes in _closes_of_reached_stops(by_account).items():
+        requests.setdefault(pk, []).extend(closes)
+        by_account[pk].stopped_owners = {close.created_by_id for close in closes}
     in_bulk = _ends_for_many(due)
     investments = _concerned(by_account, due, requests, in_bulk=in_bulk)
     _read_shared_intervals(by_account, requests, investments)
@@ -367,6 +387,7 @@ def write_executions(executions: Sequence[Execution]) -> None:
     happened. A constant number of statements.
     """
     write_books([execution.book for execution in executions])
+    end_stops_of(_closed_by(executions))
     write_charges([execution.charges for execution in executions])
     executed = [request for execution in executions for request in execution.executed]
     for request in executed:
@@ -411,6 +432,26 @@ def _collecting_requests(executions: Mapping[int, Execution]) -> dict[int, list[
     for request in rows:
         found.setdefault(request.account_id, []).append(request)
     return found
+
+
+def _closes_of_reached_stops(executions: Mapping[int, Execution]) -> dict[int, list[Request]]:
+    """By account, the closes that its price asks for now."""
+    return close_reached_stops(
+        [
+            Priced(execution.account, execution.book.point, execution.occasion)
+            for execution in executions.values()
+            if execution.occasion is not None
+        ]
+    )
+
+
+def _closed_by(executions: Sequence[Execution]) -> list[tuple[Investment, PricePoint]]:
+    return [
+        (investment, execution.book.point)
+        for execution in executions
+        for investment in execution.book.touched.values()
+        if investment.state == Investment.State.CLOSED
+    ]
 
 
 def _ends_for_many(due: Mapping[int, list[Interval]]) -> bool:

@@ -4,7 +4,7 @@ Everything a person can be told at once is checked when he asks; what depends on
 price, its margin) is checked again there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from decimal import Decimal
 from functools import wraps
@@ -122,7 +122,7 @@ def request_first_deposit(
     _require_on_server(personal_account, amount)
 
     def make() -> Request:
-        _lock_account(account)
+        lock_account(account)
         locked = Offer.objects.select_for_update(of=("self",)).select_related("account").get(pk=offer.pk)
         if locked.state != Offer.State.OPEN:
             raise OfferNotOpen
@@ -170,8 +170,8 @@ def request_further_deposit(
     _require_on_server(investment.personal_account, amount)
 
     def make() -> Request:
-        _lock_account(account)
-        locked = _lock_investment(investment)
+        lock_account(account)
+        locked = lock_investment(investment)
         if terms is not None:
             offer = (
                 Offer.objects.select_for_update(of=("self",)).select_related("account").get(pk=terms.offer_id)
@@ -208,10 +208,10 @@ def request_withdrawal(
     require_amount(amount, currency=account.currency, digits=account.currency_digits)
 
     def make() -> Request:
-        _lock_account(account)
-        locked = _lock_investment(investment)
+        lock_account(account)
+        locked = lock_investment(investment)
         _require_active(locked)
-        _require_lock_in_over(locked)
+        require_lock_in_over(locked)
         _require_no_opposite(account, by, Request.Kind.WITHDRAWAL)
         promised = _promised(locked)
         basis = fee_basis(locked, last_moment(account))
@@ -251,10 +251,10 @@ def request_close(*, investment: Investment, by: User, idempotency_key: str) -> 
     account = investment.account
 
     def make() -> Request:
-        _lock_account(account)
-        locked = _lock_investment(investment)
+        lock_account(account)
+        locked = lock_investment(investment)
         _require_active(locked)
-        _require_lock_in_over(locked)
+        require_lock_in_over(locked)
         _require_no_opposite(account, by, Request.Kind.CLOSE)
         _require_own_capital(locked, left=Decimal(0))
         return _create(
@@ -496,6 +496,25 @@ def end_for_closing(request: Request) -> None:
     record_event("request.cancelled", subject=locked.public_id, reason="account_closing")
 
 
+def cancel_for_stop(investments: Collection[int]) -> None:
+    """End deposits of investments whose stop is reached, in the caller's transaction. Those that the rollover
+    has collected already are ended by it.
+    """
+    deposits = (
+        Request.objects.select_for_update(of=("self",))
+        .select_related("investment")
+        .filter(
+            investment__in=investments,
+            kind=Request.Kind.DEPOSIT,
+            state__in=(Request.State.PENDING, Request.State.CONFIRMED),
+        )
+        .order_by("id")
+    )
+    for request in deposits:
+        _end(request, Request.State.CANCELLED, reason_code="stop_reached")
+        record_event("request.cancelled", subject=request.public_id, reason="stop_reached")
+
+
 def _call_back(request: Request) -> bool:
     """Send money that stands in transit back where it came from. Whether there was any to call back."""
     if request.state != Request.State.COLLECTING or request.collection_id is None or not request.reason_code:
@@ -516,13 +535,13 @@ def source_of(request: Request) -> Endpoint:
     return Endpoint(personal.login, Side.PERSONAL, personal.public_id)
 
 
-def _lock_account(account: PammAccount) -> None:
+def lock_account(account: PammAccount) -> None:
     state = PammAccount.objects.select_for_update().values_list("state", flat=True).get(pk=account.pk)
     if state != PammAccount.State.ACTIVE:
         raise AccountNotActive
 
 
-def _lock_investment(investment: Investment) -> Investment:
+def lock_investment(investment: Investment) -> Investment:
     locked: Investment = (
         Investment.objects.select_for_update(of=("self",))
         .select_related("account", "terms__offer", "interval__opening", "joined", "owner", "personal_account")
@@ -604,7 +623,7 @@ def _require_room(offer: Offer, amount: Decimal, *, leaving_out: Request | None 
         raise OverCapacity(field="amount", left=max(left, Decimal(0)), currency=offer.account.currency)
 
 
-def _require_lock_in_over(investment: Investment) -> None:
+def require_lock_in_over(investment: Investment) -> None:
     ends_at = lock_in_ends_at(investment)
     if ends_at is None or timezone.now() >= ends_at:
         return

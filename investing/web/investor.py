@@ -23,7 +23,7 @@ from fees.calc.crystallisation import PartTaken
 from fees.calc.performance import WithdrawalKind
 from fees.queries import fee_basis, figures_of, last_moment
 from fees.services import plan_withdrawal, withdrawal_kind
-from investing.models import Request
+from investing.models import Request, Stop
 from investing.queries import (
     get_investment_for,
     get_request_for,
@@ -94,6 +94,7 @@ def request_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         "found": found,
         "was_just_sent": "sent" in request.GET,
         "next_rollover_at": next_rollover_at(),
+        "stop": _stop_of(found),
     }
     return render(request, "investing/request.html", context)
 
@@ -228,6 +229,13 @@ def _request_columns(row: Request) -> list[str]:
 
 def _plain(amount: Decimal | None, row: Request) -> str:
     return "" if amount is None else format(round(amount, row.currency_digits), "f")
+
+
+def _stop_of(row: Request) -> Stop | None:
+    """The stop that asked for it, if one did."""
+    if row.origin not in Request.STOP_ORIGINS:
+        return None
+    return Stop.objects.select_related("reached").get(request=row)
 
 
 def _line(row: Request) -> RequestLine:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from investing.web import investor, manager, terms
+from investing.web import investor, manager, stops, terms
 
 app_name = "investing"
 
@@ -15,6 +15,8 @@ urlpatterns = [
     path("investments/<uuid:public_id>/close/", investor.close_page, name="close"),
     path("investments/<uuid:public_id>/deposit/", investor.deposit_page, name="deposit"),
     path("investments/<uuid:public_id>/terms/", terms.terms_page, name="terms"),
+    path("investments/<uuid:public_id>/stops/", stops.stops_page, name="stops"),
+    path("investments/<uuid:public_id>/stops/remove/", stops.remove_page, name="remove-stop"),
     path("manage/requests/", manager.approvals, name="approvals"),
     path("manage/requests/<uuid:request_id>/reject/", manager.reject, name="reject"),
 ]

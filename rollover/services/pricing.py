@@ -28,6 +28,7 @@ from investing.services.execution import (
     write_executions,
 )
 from investing.services.requests import fail_request, source_of
+from investing.services.stops import Occasion, end_stops_of_account
 from ledger.models import LedgerAccount
 from ledger.services import AccountKey, Draft, record_entries
 from money.exact import ZERO, exact_difference, exact_sum
@@ -128,11 +129,21 @@ def _begin(readings: Sequence[tuple[Rollover, Reading]], holder: uuid.UUID, brok
         account.last_floating = snapshot.floating
         free_money = max(ZERO, exact_difference(snapshot.withdrawable, snapshot.owed))
         execution = Execution(
-            account, UnitBook(account, point), broker, snapshot.has_open_positions, free_money
+            account,
+            UnitBook(account, point),
+            broker,
+            snapshot.has_open_positions,
+            free_money,
+            _occasion_of(rollover),
         )
         lines = result_lines(account, point, exact_difference(snapshot.floating, floating_before))
         priced.append(_Priced(rollover, reading, row, account, condition, execution, lines))
     return priced
+
+
+def _occasion_of(rollover: Rollover) -> Occasion:
+    by_hand = rollover.ordered_by_id is not None
+    return Occasion(rollover.ordered_at if by_hand else rollover.scheduled_for, by_hand=by_hand)
 
 
 def _count(priced: Sequence[_Priced]) -> None:
@@ -341,6 +352,7 @@ def _wipe_out(account: PammAccount, point: PricePoint) -> None:
     account.is_held = True
     account.hold_reason = "wiped_out"
     account.hold_details = {"equity": str(point.equity), "investments": cancelled}
+    end_stops_of_account(account, point)
     requests = Request.objects.select_related("investment__personal_account", "collection", "paid_by").filter(
         account=account, state__in=Request.OPEN_STATES
     )

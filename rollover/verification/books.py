@@ -41,6 +41,7 @@ from rollover.verification.replay import Replay
 from rollover.verification.series import Series
 from rollover.verification.stakes import Stake
 from rollover.verification.statement import Statement, statement_of
+from rollover.verification.stops import Stops
 from transfers.models import Leg, Transfer
 
 Kind = LedgerAccount.Kind
@@ -82,16 +83,21 @@ def verify_account(account_id: int, *, at: datetime | int | None = None) -> Veri
         entries, charges = unit_entries_of(account, until=last), charges_of(account, until=last)
         parts, deals = parts_of(account, until=last), deal_sums_of(account, until=last)
         ledger = ledger_lines_of(account, until=last)
+        stops = None if until is not None else Stops(account, findings)
         rollovers = 0
         for point in points_of(account, until=last):
             rollovers, number = rollovers + 1, point.sequence
             series.price(point, next(iter(deals.take(number)), None))
+            if stops is not None:
+                stops.at(point, replay.stakes)
             flows = replay.at(point, entries.take(number), charges.take(number), parts.take(number))
             swept = postings.compare(point, series.floating_change, flows, ledger.take(number))
             payments.decide(point, flows, swept)
             series.move(point, flows, swept)
         payments.compare(replay.executed)
         compare_chain(account, series.last, findings)
+        if stops is not None:
+            stops.compare()
         statement = None
         if until is None:
             _compare_account(account, series, replay, findings)

@@ -250,7 +250,10 @@ class _AtPrice:
 
     def _close(self, stake: Stake, entry: EntryRow) -> None:
         situation, held, reason = stake.situation(self.point), stake.units, Investment.EndReason.OWNER
-        if self._asked(entry).origin == Request.Origin.ACCOUNT_CLOSING:
+        origin = self._asked(entry).origin
+        if origin in Request.STOP_ORIGINS:
+            reason = Investment.EndReason.STOP
+        elif origin == Request.Origin.ACCOUNT_CLOSING:
             # Nobody pays for leaving early what the account itself has ended.
             situation, reason = replace(situation, early_exit_rate=ZERO), Investment.EndReason.ACCOUNT
         closed = crystallisation.closing(stake.fees, stake.state, situation)

@@ -14,7 +14,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import PammAccount
-from investing.services import expire_requests
+from investing.models import Stop
+from investing.services import expire_requests, set_stops
 from rollover.services import dispatch_due_rollovers, order_rollover, roll_over, settle_open_transfers
 from tests.circle.world import Desk, terms
 from tests.worlds import as_owner
@@ -39,6 +40,13 @@ COPIES: dict[str, dict[str, str]] = {
         "idempotency_key": "'past' || g",
         "collection_id": "NULL",
         "unit_entry_id": "NULL",
+    },
+    "investing_stop": {
+        "state": "'removed'",
+        "investment_id": "(SELECT max(id) FROM allocation_investment) - g + 1",
+        "request_id": "NULL",
+        "ended_at": "now()",
+        "ended_after_sequence": "1",
     },
     "rollover_counteddeal": {
         "ticket": "1000000000 + g",
@@ -71,8 +79,10 @@ def test_due_work_is_found_by_an_index_under_row_level_security(desk: Desk) -> N
     # The second rollover counts the first one's deals.
     desk.roll(account)
     desk.roll(account)
-    make_a_past()
     investment.refresh_from_db()
+    amounts = {Stop.Kind.TAKE_PROFIT: Decimal("540.00")}
+    set_stops(investment=investment, amounts=amounts, by=investment.owner)
+    make_a_past()
     desk.withdraw(investment, "50.00")
     desk.bring_price_to(account, Decimal("1.10"))
     ordered = order_rollover(accounts=[PammAccount.objects.get(pk=account.pk)], by=desk.dealer)
@@ -96,6 +106,57 @@ def test_due_work_is_found_by_an_index_under_row_level_security(desk: Desk) -> N
                     assert is_selective(node), f"{node}\n{sql}"
         cursor.execute("RESET enable_mergejoin; RESET enable_hashjoin")
     assert entered == GROWING
+    assert Stop.objects.exclude(state=Stop.State.REMOVED).get().state == Stop.State.REACHED
+
+
+def test_stops_far_from_the_price_are_not_looked_at(desk: Desk) -> None:
+    account = desk.pamm_account(desk.client("alice", "10000"), "1000.00")
+    investment = desk.invest(
+        desk.client("bob", "1000"),
+        desk.offer(account, terms((None, "0.20"), interval_unit="months")),
+        "500.00",
+    )
+    desk.roll(account)
+    investment.refresh_from_db()
+    set_stops(
+        investment=investment,
+        amounts={Stop.Kind.STOP_LOSS: Decimal("100.00"), Stop.Kind.TAKE_PROFIT: Decimal("5000.00")},
+        by=investment.owner,
+    )
+    with as_owner() as cursor:
+        # As many investments of the account, each with both.
+        for table, changes in (
+            ("allocation_investment", {"units": "0"}),
+            ("investing_stop", {"investment_id": "(SELECT max(id) FROM allocation_investment) - g + 1"}),
+        ):
+            cursor.execute(
+                "SELECT column_name FROM information_schema.columns"
+                " WHERE table_name = %s AND column_name <> 'id' AND is_generated = 'NEVER'",
+                [table],
+            )
+            columns = [name for (name,) in cursor.fetchall()]
+            chosen = [
+                changes.get(name, "uuidv7()" if name == "public_id" else f"t.{name}") for name in columns
+            ]
+            cursor.execute(
+                f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(chosen)}"
+                f" FROM (SELECT * FROM {table} ORDER BY id DESC LIMIT 2) t, generate_series(1, {PAST}) g"
+                + (" WHERE NOT t.is_own_capital" if table == "allocation_investment" else "")
+            )
+        cursor.execute("ANALYZE")
+    desk.bring_price_to(account, Decimal("1.10"))
+    with CaptureQueriesContext(connection) as captured:
+        desk.roll(account)
+    (search,) = [
+        row["sql"] for row in captured if "unnest" in row["sql"] and "investing_stop s" in row["sql"]
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + search)
+        nodes = list(scans(cursor.fetchall()[0][0]))
+    assert len(nodes) == 2
+    for node in nodes:
+        assert "price_key" in condition_of(node), node
+        assert node["Actual Rows"] == 0
 
 
 GROWING = {*COPIES, "transfers_leg"}

@@ -10,7 +10,7 @@ from allocation.models import Investment
 from fees.calc.schedule import Tier
 from investing import services as investing
 from investing.errors import RequestNotPending
-from investing.models import Request
+from investing.models import Request, Stop
 from investing.services import order_closing, set_margin_policy
 from offers.models import Offer
 from rollover.models import Decision, Rollover, Schedule
@@ -85,6 +85,18 @@ def the_last_hour(desk: Desk) -> None:
     desk.hold(account, Decimal("10.00"))
     desk.hold(account, Decimal("5.00"))
     order_closing(account=account, by=desk.dealer, note="Alice retires")
+    Schedule.objects.create(next_at=timezone.now(), every_minutes=60)
+
+
+def an_hour_in_which_a_stop_is_reached(desk: Desk) -> None:
+    """Dora has added money and Erin joins; the price has reached Dora's take profit."""
+    _open_fee_income(desk)
+    account = _pool_of_three(desk)
+    doras = Investment.objects.select_related("account", "owner").get(owner=_user("dora"))
+    investing.confirm_request(request=desk.add_money(doras, "100.00"), by=desk.dealer)
+    desk.invest(desk.client("erin", "1000"), Offer.objects.get(account=account), "200.00")
+    amounts = {Stop.Kind.STOP_LOSS: Decimal("100.00"), Stop.Kind.TAKE_PROFIT: Decimal("310.00")}
+    investing.set_stops(investment=doras, amounts=amounts, by=doras.owner)
     Schedule.objects.create(next_at=timezone.now(), every_minutes=60)
 
 

@@ -14,6 +14,7 @@ FLOWS: dict[str, tuple[Callable[[Desk], object], Flow]] = {
     "an hour": (scenario.an_hour_full_of_money, Flow(beat)),
     "positions closed in proportion": (scenario.an_hour_that_closes_positions, Flow(beat)),
     "the last hour of an account": (scenario.the_last_hour, Flow(beat)),
+    "a stop is reached": (scenario.an_hour_in_which_a_stop_is_reached, Flow(beat)),
     "an ordered rollover": (
         scenario.the_same_but_nobody_planned_it,
         Flow(scenario.order_by_hand, scenario.order_by_hand),

@@ -73,6 +73,10 @@ def _outdated(people: People) -> tuple[Any, ...]:
     return (people.investment.public_id,)
 
 
+def _with_stop(people: People) -> tuple[Any, ...]:
+    return (people.stop.investment.public_id,)
+
+
 PAGES = (
     # Visitors.
     Page("offers:leaderboard", VISITOR),
@@ -126,6 +130,14 @@ PAGES = (
         steps=(("#id_amount", "10"), ("#content form [type=submit]", None)),
     ),
     Page("investing:close", INVESTOR, _investment),
+    Page("investing:stops", INVESTOR, _with_stop),
+    Page(
+        "investing:stops",
+        INVESTOR,
+        _with_stop,
+        steps=(("#id_take_profit", "9000"), ("#content form [type=submit]", None)),
+    ),
+    Page("investing:remove-stop", INVESTOR, _with_stop, query="?stop=stop_loss"),
     Page("investing:requests", INVESTOR),
     Page("investing:requests", NEWCOMER),
     Page("investing:request", INVESTOR, _request),

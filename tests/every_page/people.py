@@ -12,7 +12,10 @@ from allocation.models import Investment, UnitEntry
 from demo.scenario import ALPHA
 from events.services import deliver_notifications
 from fees.models import Charge
-from investing.models import Request
+from fees.queries import figures_of
+from investing.models import Request, Stop
+from investing.services import set_stops
+from money.rounding import floor_money
 from offers.drafts import share_fields
 from offers.models import JoinLink, Offer, Terms
 from offers.queries import shares_of
@@ -53,6 +56,14 @@ class People:
             pk=self.request.investment_id
         )
         return found
+
+    @cached_property
+    def stop(self) -> Stop:
+        """The investor's stop loss."""
+        (line,) = figures_of([self.investment]).values()
+        amounts = {Stop.Kind.STOP_LOSS: floor_money(line.value / 2, self.account.currency_digits)}
+        (made,) = set_stops(investment=self.investment, amounts=amounts, by=self.investment.owner)
+        return made
 
     @cached_property
     def manager(self) -> Manager:

@@ -33,7 +33,7 @@ def one_row(model: Any) -> Any:
     values = {
         field.attname: _sample(field)
         for field in model._meta.concrete_fields
-        if not field.null and not field.has_default() and not field.primary_key and not _is_automatic(field)
+        if not (field.null or field.has_default() or field.primary_key or _is_automatic(field))
     }
     if model._meta.pk.get_internal_type() == "CharField":
         values[model._meta.pk.attname] = f"of-broker-{current_broker_id()}"
@@ -41,7 +41,7 @@ def one_row(model: Any) -> Any:
 
 
 def _is_automatic(field: Any) -> bool:
-    return getattr(field, "auto_now_add", False) or getattr(field, "auto_now", False)
+    return field.generated or getattr(field, "auto_now_add", False) or getattr(field, "auto_now", False)
 
 
 def _sample(field: Any) -> Any:

@@ -56,6 +56,8 @@ OBJECTS: dict[str, tuple[Any, ...]] = {
     "investing:withdraw": (Investment,),
     "investing:close": (Investment,),
     "investing:deposit": (Investment,),
+    "investing:stops": (Investment,),
+    "investing:remove-stop": (Investment,),
     "track_record_api:price-series": (PammAccount,),
     "fees_api:charge": (Charge,),
     "fees_api:accrued-fees": (Investment,),
