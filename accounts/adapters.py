@@ -134,7 +134,7 @@ class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
         """Who needs a factor may replace it by adding another first, never be without."""
         user = authenticator.user
-        if not isinstance(user, User) or not needs_second_factor(user):
+        if not isinstance(user, User) or not needs_second_factor(user, broker_in_scope()):
             return True
         others = Authenticator.objects.filter(user_id=user.pk, type__in=FACTORS).exclude(pk=authenticator.pk)
         return authenticator.type not in FACTORS or others.exists()

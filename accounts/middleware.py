@@ -51,7 +51,10 @@ class SecondFactorMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         user = request.user
-        if not isinstance(user, User) or not needs_second_factor(user) or passed_second_factor(request, user):
+        broker = request.broker  # type: ignore[attr-defined]
+        if not isinstance(user, User) or not needs_second_factor(user, broker):
+            return self.get_response(request)
+        if passed_second_factor(request, user):
             return self.get_response(request)
         view = _view_name(request)
         if view in OPEN_VIEWS and not (view in ENROLMENT_VIEWS and has_second_factor(user)):

@@ -19,6 +19,7 @@ from accounts.models import (
     fold_email,
 )
 from brokers.errors import NotFound
+from brokers.models import Broker
 from brokers.queries import broker_in_scope
 from brokers.scope import current_broker_id
 from fees.calc.shares import MOST_AGENT_LEVELS
@@ -70,13 +71,13 @@ def is_staff_member(user: Person | None) -> bool:
     return has_role(user, *STAFF_ROLES)
 
 
-def needs_second_factor(user: Person | None) -> bool:
+def needs_second_factor(user: Person | None, broker: Broker | None = None) -> bool:
     """Whether nothing opens to somebody without a second factor: staff, and clients where the broker wants
-    it.
+    it. `broker` is the one in scope, where it has been read already.
     """
     if not isinstance(user, User):
         return False
-    return is_staff_member(user) or broker_in_scope().requires_second_factor
+    return is_staff_member(user) or (broker or broker_in_scope()).requires_second_factor
 
 
 def latest_sign_ins(user: User, most: int) -> list[Event]:

@@ -41,12 +41,12 @@ GROUPS = {
     "unit": Group(150, 2),
     "pages": Group(150, 2, ("web", "back_office")),
     "circle": Group(150, 2, ("circle", "demo")),
-    "probes": Group(60, 2, ("isolation",)),
+    "probes": Group(90, 2, ("isolation", "circle/test_hidden_trades.py")),
     "soak": Group(60, 2, ("circle/test_random_histories.py", "simulation")),
     "crashes": Group(300, 1, ("circle/test_killed_workers.py", "crashes"), beside=True),
     "reliability": Group(240, 1, ("reliability",), beside=True),
     "journeys": Group(120, 1, ("journeys",), beside=True),
-    "every_page": Group(100, 1, ("every_page",), beside=True),
+    "every_page": Group(130, 1, ("every_page",), beside=True),
 }
 
 # A full environment as a deployment has it; `check --deploy` on it must be silent.

@@ -67,7 +67,7 @@ def profile_page(request: HttpRequest) -> HttpResponse:
         "has_app": Authenticator.Type.TOTP in kinds,
         "passkeys": kinds.count(Authenticator.Type.WEBAUTHN),
         "has_codes": Authenticator.Type.RECOVERY_CODES in kinds,
-        "needs_second_factor": needs_second_factor(person),
+        "needs_second_factor": needs_second_factor(person, request.broker),  # type: ignore[attr-defined]
         "sign_ins": latest_sign_ins(person, SIGN_INS_SHOWN),
     }
     return render(request, "accounts/profile.html", context, status=422 if form.errors else 200)

@@ -1,18 +1,26 @@
 """Everything a person has invested, with its figures and the sums by currency."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import attrgetter
+
+from django.db.models import Q
+from django.utils import timezone
 
 from accounts.models import User
 from allocation.models import Investment
+from allocation.web.shares import Slice, allocation
 from fees.queries import InvestmentFigures, figures_of, with_figures
 from investing.models import Request
 from investing.queries import StopLine, newer_terms, stops_of
 from money.exact import ZERO, exact_sum
 from offers.models import Terms
+from statements.calc.period import ONE_DAY, Period
+from statements.queries.investor import turnover_by_currency
 
 CLOSED_SHOWN = 30
+LIVING = (Investment.State.PENDING, Investment.State.ACTIVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +38,11 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over a person's active investments in one currency; `profit_rate` is of the money paid in."""
+    """Sums over a person's active investments in one currency; `profit_rate` is of the money paid in.
+
+    `today`: what the day has brought so far after the fees charged in it, those that were closed today
+    included: the line a statement of the day would have.
+    """
 
     currency: str
     currency_digits: int
@@ -39,7 +51,9 @@ class Totals:
     net: Decimal
     profit: Decimal
     profit_rate: Decimal | None
+    today: Decimal
     investments: int
+    allocation: Sequence[Slice]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +68,7 @@ class Portfolio:
 
 
 def portfolio_of(user: User) -> Portfolio:
-    """Five queries, whatever the number of investments."""
+    """Seven queries, whatever the number of investments."""
     shown = (
         with_figures(Investment.objects.filter(owner=user))
         .select_related(
@@ -67,8 +81,13 @@ def portfolio_of(user: User) -> Portfolio:
         )
         .defer("account__statistics__daily", "account__statistics__months")
     )
-    living = list(shown.filter(state__in=[Investment.State.PENDING, Investment.State.ACTIVE]).order_by("-id"))
-    ended = list(shown.filter(state=Investment.State.CLOSED).order_by("-closed_at")[:CLOSED_SHOWN])
+    closed = Investment.objects.filter(owner=user, state=Investment.State.CLOSED)
+    last_closed = closed.order_by("-closed_at").values("pk")[:CLOSED_SHOWN]
+    found = list(shown.filter(Q(state__in=LIVING) | Q(pk__in=last_closed)).order_by("-id"))
+    living = [row for row in found if row.state in LIVING]
+    ended = sorted(
+        (row for row in found if row.closed_at is not None), key=attrgetter("closed_at"), reverse=True
+    )
     figures = figures_of([*living, *ended])
     open_requests: dict[int, list[Request]] = {}
     for request in Request.objects.filter(investment__owner=user, state__in=Request.OPEN_STATES).order_by(
@@ -85,11 +104,23 @@ def portfolio_of(user: User) -> Portfolio:
     return Portfolio(
         holdings=holdings,
         closed=[Holding(row, figures[row.pk], []) for row in ended],
-        totals=_totals(holdings),
+        totals=_totals(holdings, _today(found)),
     )
 
 
-def _totals(holdings: Sequence[Holding]) -> list[Totals]:
+def _today(investments: Sequence[Investment]) -> dict[str, Decimal]:
+    """By currency what the reader's day has brought so far, after fees charged."""
+    today = timezone.localdate()
+    period = Period(today, today + ONE_DAY, timezone.get_current_timezone())
+    moved = [
+        row
+        for row in investments
+        if row.joined_at is not None and (row.closed_at is None or row.closed_at >= period.starts_at)
+    ]
+    return {total.currency: total.turnover.profit for total in turnover_by_currency(moved, period)}
+
+
+def _totals(holdings: Sequence[Holding], today: Mapping[str, Decimal]) -> list[Totals]:
     active = [holding for holding in holdings if holding.investment.state == Investment.State.ACTIVE]
     currencies = {holding.investment.account.currency: holding.investment.account for holding in active}
     lines = []
@@ -106,7 +137,15 @@ def _totals(holdings: Sequence[Holding]) -> list[Totals]:
                 net=exact_sum(line.net for line in figures),
                 profit=profit,
                 profit_rate=profit / paid_in if paid_in > ZERO else None,
+                today=today.get(currency, ZERO),
                 investments=len(figures),
+                allocation=allocation(
+                    [
+                        (holding.investment.account.name, holding.figures.net)
+                        for holding in active
+                        if holding.investment.account.currency == currency
+                    ]
+                ),
             )
         )
     return lines

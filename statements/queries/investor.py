@@ -122,8 +122,7 @@ def investor_statement(subject: Subject, period: Period) -> InvestorStatement:
     )
     if not investments:
         return InvestorStatement(subject, period, (), (), None, 0)
-    flows, fees = _flows(investments, period), _fees(investments, period)
-    prices = _Prices.read({investment.account_id for investment in investments}, period)
+    flows, fees, prices = _read(investments, period)
     rows = [_row(investment, flows[investment.pk], fees[investment.pk], prices) for investment in investments]
     return InvestorStatement(
         subject=subject,
@@ -133,6 +132,16 @@ def investor_statement(subject: Subject, period: Period) -> InvestorStatement:
         as_of=prices.as_of,
         line_count=sum(flows[row.pk].lines + fees[row.pk].count for row in investments),
     )
+
+
+def turnover_by_currency(investments: Sequence[Investment], period: Period) -> list[CurrencyTotal]:
+    """What a period did to these investments together, as a statement of it says. Three statements; reads
+    `account` of each.
+    """
+    if not investments:
+        return []
+    flows, fees, prices = _read(investments, period)
+    return _totals([_row(row, flows[row.pk], fees[row.pk], prices) for row in investments])
 
 
 def investor_lines(
@@ -172,6 +181,13 @@ class _Flows(NamedTuple):
 class _Fees:
     by_kind: dict[str, Decimal]
     count: int = 0
+
+
+def _read(
+    investments: Sequence[Investment], period: Period
+) -> "tuple[dict[int, _Flows], dict[int, _Fees], _Prices]":
+    accounts = {investment.account_id for investment in investments}
+    return _flows(investments, period), _fees(investments, period), _Prices.read(accounts, period)
 
 
 def _flows(investments: Sequence[Investment], period: Period) -> dict[int, _Flows]:

@@ -2,18 +2,21 @@
 
 import csv
 import io
+import re
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import PammAccount
 from allocation.models import Investment, UnitEntry
+from allocation.web.shares import allocation
 from brokers.scope import broker_scope
 from brokers.web.csv_files import csv_lines
 from fees.calc.crystallisation import FeeState, Situation, interval_end
@@ -270,3 +273,60 @@ def test_pages_of_a_signed_in_person_are_kept_in_no_cache(
 ) -> None:
     assert bob.get("/portfolio/")["Cache-Control"] == "private, no-store"
     assert not client.get("/", headers={"host": "a.localhost"}).has_header("Cache-Control")
+
+
+def test_investment_takes_at_most_twelve_queries_whatever_has_happened(
+    world: AliceBobCharlie, bob: Client
+) -> None:
+    url = f"/investments/{world.pool.investment.public_id}/"
+    counts = []
+    for after in (1, 3):
+        _price(world, "1.1", after=after)
+        for _number in range(after):
+            _charge(world)
+        with CaptureQueriesContext(connection) as queries:
+            assert bob.get(url).status_code == 200
+        counts.append(len(queries))
+    assert counts[0] == counts[1] <= 12
+
+
+def test_portfolio_tells_what_the_day_has_brought_as_a_statement_of_it(
+    world: AliceBobCharlie, bob: Client
+) -> None:
+    """Yesterday's last price is where the day begins, and it begins where the reader is."""
+    with time_machine.travel(datetime(2026, 1, 8, 15, tzinfo=UTC), tick=False):
+        account = world.pool.account
+        account.refresh_from_db()
+        price_points(
+            account, ["1.10"], start=datetime(2026, 1, 7, 20, tzinfo=UTC), every=timedelta(hours=1), after=1
+        )
+        assert re.search(r"0\.00 USD today", text_of(bob.get("/portfolio/")))
+        price_points(
+            account, ["1.07"], start=datetime(2026, 1, 8, 12, tzinfo=UTC), every=timedelta(hours=1), after=2
+        )
+        page = text_of(bob.get("/portfolio/"))
+        assert "-30.00 USD today" in page
+        # In Tokyo it is midnight already.
+        world.bob.time_zone = "Asia/Tokyo"
+        world.bob.save()
+        assert re.search(r"(?<!3)0\.00 USD today", text_of(bob.get("/portfolio/")))
+
+
+def test_allocation_shares_are_of_the_whole_and_the_smallest_stand_together() -> None:
+    amounts = [(f"Pool {number}", Decimal(number)) for number in range(1, 10)] + [("Pool 9", Decimal(1))]
+    slices = allocation([*amounts, ("Lost", Decimal(0))])
+    assert [(part.name, part.accounts, part.amount) for part in slices] == [
+        ("Pool 9", 1, Decimal(10)),
+        *((f"Pool {number}", 1, Decimal(number)) for number in (8, 7, 6, 5, 4)),
+        ("", 3, Decimal(6)),
+    ]
+    assert sum(part.rate for part in slices) == 1
+    assert len({part.letter for part in slices}) == 7
+    assert allocation(amounts[:1]) == allocation([]) == []
+
+
+def test_portfolio_shows_where_the_money_is(world: AliceBobCharlie, bob: Client) -> None:
+    assert "Where your money is" not in text_of(bob.get("/portfolio/"))
+    _more_investments(world, 1, 9300)
+    page = text_of(bob.get("/portfolio/"))
+    assert re.search(r"Where your money is .* A Pool 9300 1,000.00 50 % B Pool 9000 1,000.00 50 %", page)
