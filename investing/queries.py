@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Exists, OuterRef, Q, QuerySet, Sum, TextField, Value
+from django.db.models.functions import Cast, Concat
 from django.utils.translation import gettext as _
 
 from accounts.models import DECIDING_ROLES, STAFF_ROLES, PammAccount, User
@@ -67,8 +69,13 @@ def get_request_for(user: User, public_id: uuid.UUID) -> Request:
 
 
 def get_investment_for(user: User, public_id: uuid.UUID) -> Investment:
-    """This person's own investment, with all that its figures need. Raises `NotFound`."""
+    """This person's own investment, with all that its figures and `stops_read_with` need. Raises
+    `NotFound`.
+    """
     own = with_figures(Investment.objects.filter(owner=user, public_id=public_id))
+    stops = Stop.objects.filter(investment=OuterRef("pk"), state=Stop.State.ACTIVE).order_by("kind")
+    in_short = Concat("kind", Value(" "), Cast("price", TextField()), output_field=TextField())
+    own = own.annotate(active_stops=ArraySubquery(stops.annotate(in_short=in_short).values("in_short")))
     investment = own.select_related(
         "account__manager", "terms__offer__account", "accepted_terms__offer__account", "personal_account"
     ).first()
@@ -114,6 +121,14 @@ def stops_of(investments: Iterable[Investment]) -> dict[int, list[StopLine]]:
     for stop in stops:
         lines.setdefault(stop.investment_id, []).append(stop_line(stop, by_key[stop.investment_id]))
     return lines
+
+
+def stops_read_with(investment: Investment) -> list[StopLine]:
+    """Active stops of an investment from `get_investment_for`, the stop loss first, with kind and price only.
+    No query.
+    """
+    found = [in_short.split() for in_short in getattr(investment, "active_stops", ())]
+    return [stop_line(Stop(kind=kind, price=Decimal(price)), investment) for kind, price in found]
 
 
 def stop_line(stop: Stop, investment: Investment) -> StopLine:

@@ -20,7 +20,7 @@ from fees.explanations import charge_text
 from fees.models import Charge
 from fees.queries import figures_of
 from investing.models import Request
-from investing.queries import get_investment_for, newer_terms, stops_of, withdrawal_terms
+from investing.queries import get_investment_for, newer_terms, stops_read_with, withdrawal_terms
 from investing.web.schedule import next_rollover_at
 from investing.web.withdrawable import withdrawable
 from offers.words import terms_in_words
@@ -60,7 +60,7 @@ def investment_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         "terms_in_words": terms_in_words(terms) if terms else [],
         "offered_terms": newer_terms([investment]).get(investment.pk),
         "timeline": timeline_of(investment, requests),
-        "stops": stops_of([investment]).get(investment.pk, []),
+        "stops": stops_read_with(investment) if investment.state == Investment.State.ACTIVE else [],
         "series_url": reverse("track_record_api:price-series", args=[account.public_id]),
         "ranges": ChartRange.with_labels(),
         "is_active": investment.state == Investment.State.ACTIVE,

@@ -118,7 +118,7 @@ def test_review_says_that_the_next_rollover_is_too_near(at_profit: Investment, b
     now = timezone.now()
     Schedule.objects.update_or_create(defaults={"next_at": now + timedelta(minutes=5), "is_active": True})
     assert "too near" not in text_of(bob.post(address(at_profit), {"stop_loss": "900"}))
-    Broker.objects.filter(pk=at_profit.account.broker_id).update(freeze_minutes=10)
+    Broker.objects.filter(slug="alpha").update(freeze_minutes=10)
     assert "too near" in text_of(bob.post(address(at_profit), {"stop_loss": "900"}))
 
 
