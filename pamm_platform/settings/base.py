@@ -118,6 +118,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LANGUAGE_CODE = "en"
 # Each in its own words: whoever looks for his language must find it in a page he cannot read.
 LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
+FORMAT_MODULE_PATH = "pamm_platform.formats"
 TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True

@@ -250,7 +250,7 @@ def test_history_triggers_are_on_every_history_table() -> None:
 def test_row_that_is_kept_cannot_be_deleted_by_anybody(table: str, owner: Any) -> None:
     with pytest.raises(DatabaseError, match="permission denied"), connection.cursor() as cursor:
         cursor.execute(f"DELETE FROM {table}")
-    _add_row(owner, table)
+    _add_row(owner, table, **FITTING.get(table, {}))
     with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="keeps what was written"):
         owner.execute(f"DELETE FROM {table}")
 
@@ -259,6 +259,7 @@ def test_row_that_is_kept_cannot_be_deleted_by_anybody(table: str, owner: Any) -
 def test_what_was_decided_cannot_be_changed_by_the_owner(table: str, owner: Any) -> None:
     """Column by column; what changes with time does change, and what is filled in once is."""
     kept = KEPT[table]
+    _drop_checks(owner, table)
     _add_row(owner, table)
     for column in (*kept.decided, *kept.once):
         owner.execute("SAVEPOINT before")
@@ -433,10 +434,31 @@ def _pointing(table: str, rows: Mapping[str, int | None]) -> dict[str, int | Non
     return {column: rows[target] for column, target in declared_tables()[table].checked_references.items()}
 
 
-def _add_row(cursor: Any, table: str, **values: object) -> None:
+FITTING = {"investing_stop": {"state": "active"}}
+"""What a row of a table needs besides those values to meet its checks."""
+
+
+def _drop_checks(cursor: Any, table: str) -> None:
+    """Columns are changed one at a time here, whatever they have to do with each other."""
     cursor.execute(
-        f"INSERT INTO {table} SELECT (jsonb_populate_record(NULL::{table}, %s::jsonb || %s::jsonb)).*",
-        [_any_row(cursor, table), json.dumps(values)],
+        "SELECT conname FROM pg_constraint WHERE conrelid = %s::regclass AND contype = 'c'", [table]
+    )
+    for (name,) in cursor.fetchall():
+        cursor.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')
+
+
+def _add_row(cursor: Any, table: str, **values: object) -> None:
+    row = _any_row(cursor, table)
+    cursor.execute(
+        "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute"
+        " WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''",
+        [table],
+    )
+    columns = cursor.fetchone()[0]
+    cursor.execute(
+        f"INSERT INTO {table} ({columns})"
+        f" SELECT {columns} FROM jsonb_populate_record(NULL::{table}, %s::jsonb || %s::jsonb)",
+        [row, json.dumps(values)],
     )
 
 
