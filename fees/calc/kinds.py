@@ -18,3 +18,6 @@ class FeeKind(StrEnum):
 
 ACCRUING = (FeeKind.MANAGEMENT, FeeKind.SUBSCRIPTION, FeeKind.VOLUME)
 """Kinds that grow with time or volume, whatever the result."""
+
+PLACE_OF_KIND = {kind.value: place for place, kind in enumerate(FeeKind)}
+"""Its place in the order above, by its stored value."""

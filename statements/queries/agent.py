@@ -15,17 +15,17 @@ from django.db.models.fields.json import KeyTextTransform
 
 from accounts.models import Agent, User
 from accounts.queries import client_name
-from fees.calc.kinds import FeeKind
+from fees.calc.kinds import PLACE_OF_KIND
 from fees.explanations import fee_title
 from fees.models import ChargePart
 from money.exact import exact_sum
 from statements.calc.period import Period
 from statements.queries.people import Subject
+from statements.queries.portions import rows_in_portions
 from statements.queries.receipts import CurrencyReceipts, receipts_of
 
 OWN_LEVEL = 1
 """The level of an agent in the fees of clients he introduced himself."""
-LINES_AT_ONCE = 500
 _INTRODUCER = KeyTextTransform(0, "charge__investment__agents")
 
 
@@ -84,7 +84,7 @@ def agent_statement(subject: Subject, period: Period) -> AgentStatement:
         subject=subject,
         period=period,
         totals=_rows(sums, lambda row: (0, "", 0)),
-        by_kind=_rows(sums, lambda row: (_KIND_ORDER[row["kind"]], fee_title(row["kind"]), 0)),
+        by_kind=_rows(sums, lambda row: (PLACE_OF_KIND[row["kind"]], fee_title(row["kind"]), 0)),
         by_client=_rows(own, lambda row: (row["client"], client_name(clients[row["client"]]), OWN_LEVEL)),
         by_agent=_rows(further, lambda row: (row["level"], agents.get(row["introducer"], ""), row["level"])),
         receipts=receipts_of(subject.payee, period),
@@ -101,11 +101,8 @@ def agent_lines(statement: AgentStatement, start: int = 0, stop: int | None = No
 def all_agent_lines(statement: AgentStatement) -> Iterator[Sequence[AgentLine]]:
     """All of them, in portions, each of two statements; one before them finds their order."""
     parts = _parts(statement.subject, statement.period).order_by("charge__charged_at", "pk")
-    keys = list(parts.values_list("pk", flat=True))
-    for start in range(0, len(keys), LINES_AT_ONCE):
-        portion = keys[start : start + LINES_AT_ONCE]
-        found = _with_relations(ChargePart.objects.all()).in_bulk(portion)
-        yield _lines([found[key] for key in portion])
+    for portion in rows_in_portions(parts, _with_relations(ChargePart.objects.all())):
+        yield _lines(portion)
 
 
 def agent_names(introducers: Iterable[str | None]) -> dict[str, str]:
@@ -115,9 +112,6 @@ def agent_names(introducers: Iterable[str | None]) -> dict[str, str]:
         return {}
     agents = Agent.objects.filter(public_id__in=wanted).select_related("user")
     return {str(agent.public_id): str(agent) for agent in agents}
-
-
-_KIND_ORDER = {kind.value: number for number, kind in enumerate(FeeKind)}
 
 
 def _parts(subject: Subject, period: Period) -> QuerySet[ChargePart]:

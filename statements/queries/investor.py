@@ -40,11 +40,11 @@ from money.exact import ZERO, exact_sum
 from statements.calc.period import Period
 from statements.calc.turnover import Turnover, turnover_in_all
 from statements.queries.people import Subject
+from statements.queries.portions import portions
 
 Kind = UnitEntry.Kind
 FLOWS = (Kind.DEPOSIT, Kind.WITHDRAWAL, Kind.CLOSE, Kind.WIPE_OUT)
 """Unit entries that are lines of their own; those of fees have charges, which say more."""
-LINES_AT_ONCE = 500
 PAID_OUT = (Kind.WITHDRAWAL, Kind.CLOSE)
 
 
@@ -164,9 +164,7 @@ def investor_lines(
 
 def all_investor_lines(statement: InvestorStatement) -> Iterator[Sequence[InvestorLine]]:
     """All of them, in portions. One statement."""
-    lines = investor_lines(statement)
-    for start in range(0, len(lines), LINES_AT_ONCE):
-        yield lines[start : start + LINES_AT_ONCE]
+    yield from portions(investor_lines(statement))
 
 
 class _Flows(NamedTuple):

@@ -10,17 +10,17 @@ from typing import Any, NamedTuple
 from django.db.models import Count, QuerySet, Sum
 
 from accounts.models import User
-from fees.calc.kinds import FeeKind
+from fees.calc.kinds import PLACE_OF_KIND
 from fees.explanations import fee_title
 from fees.models import Charge, ChargePart
 from money.exact import ZERO, exact_sum
 from statements.calc.period import Period
 from statements.calc.turnover import Split, split_in_all
 from statements.queries.people import Subject
+from statements.queries.portions import rows_in_portions
 from statements.queries.receipts import CurrencyReceipts, receipts_of
 
 Party = ChargePart.Party
-LINES_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def manager_statement(subject: Subject, period: Period) -> ManagerStatement:
         subject=subject,
         period=period,
         totals=_rows(parts, lambda part: ("", "")),
-        by_kind=_rows(parts, lambda part: (_KIND_ORDER[part.kind], fee_title(part.kind))),
+        by_kind=_rows(parts, lambda part: (PLACE_OF_KIND[part.kind], fee_title(part.kind))),
         by_account=_rows(parts, lambda part: (part.account, part.account_name)),
         receipts=receipts_of(subject.payee, period),
         line_count=_charges(subject, period).aggregate(count=Count("pk"))["count"],
@@ -99,11 +99,8 @@ def manager_lines(statement: ManagerStatement, start: int = 0, stop: int | None 
 def all_manager_lines(statement: ManagerStatement) -> Iterator[Sequence[ManagerLine]]:
     """All of them, in portions, each of two statements; one before them finds their order."""
     charges = _charges(statement.subject, statement.period).order_by("charged_at", "pk")
-    keys = list(charges.values_list("pk", flat=True))
-    for start in range(0, len(keys), LINES_AT_ONCE):
-        portion = keys[start : start + LINES_AT_ONCE]
-        found = _with_parties(Charge.objects.all()).in_bulk(portion)
-        yield [_line(found[key]) for key in portion]
+    for portion in rows_in_portions(charges, _with_parties(Charge.objects.all())):
+        yield [_line(charge) for charge in portion]
 
 
 def split_of(charge: Charge) -> Split:
@@ -115,9 +112,6 @@ def split_of(charge: Charge) -> Split:
             for party in (Party.BROKER, Party.AGENT, Party.MANAGER)
         )
     )
-
-
-_KIND_ORDER = {kind.value: number for number, kind in enumerate(FeeKind)}
 
 
 def _charges(subject: Subject, period: Period) -> QuerySet[Charge]:

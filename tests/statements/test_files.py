@@ -22,7 +22,7 @@ from brokers.scope import broker_scope
 from outbox.models import Event
 from statements import pdf, services
 from statements.models import FileFormat, StatementFile
-from statements.queries.investor import LINES_AT_ONCE
+from statements.queries.portions import LINES_AT_ONCE
 from statements.services import files_to_take_up, prepare_file, remove_expired_files
 from statements.tasks import prepare_file_task, tend_files_task
 from statements.web import pages
