@@ -1,8 +1,8 @@
 """`python -m tools.messages extract|compile|check`: the words of pages, e-mails and files in other languages.
 
-The catalogues are `pamm_platform/locale/<language>/LC_MESSAGES/django.po`. `extract` brings them up to date with
-the code, `compile` writes what Django reads, `check` says what is missing or does not fit. All of it is done by
-Babel and by Django's own reading of templates: GNU gettext is not needed.
+The catalogues are `pamm_platform/locale/<language>/LC_MESSAGES/django.po`. `extract` brings them up to date
+with the code, `compile` writes what Django reads, `check` says what is missing or does not fit. All of it is
+done by Babel and by Django's own reading of templates: GNU gettext is not needed.
 """
 
 import argparse
@@ -39,7 +39,7 @@ KEYWORDS = {
     "npgettext_lazy": ((1, "c"), 2, 3),
 }
 # No dates and no places in the code: a change of the file is then a change of words.
-HEADER = """# Words of pages, e-mails and files; `python -m tools.messages extract` brings this file up to date.
+HEADER = """# Words of pages, e-mails and files. `python -m tools.messages extract` brings them up to date.
 msgid ""
 msgstr ""
 "Language: {language}\\n"
@@ -91,7 +91,7 @@ def compile_catalogues() -> None:
 
 
 def faults_of_catalogues() -> Iterator[str]:
-    """One line for each message that is missing, left over, not translated or changed in what must be kept."""
+    """One line for each message that is missing, left over, not translated or not of its original's form."""
     wanted = {_key(message): message for message in messages_of_code() if message.id}
     for path in catalogues():
         language = path.parent.parent.name

@@ -47,7 +47,7 @@ class Site:
     _scales: dict[tuple[str, str], Scale] = field(default_factory=dict)
 
     def window_of(self, who: str, locale: str = "en-US") -> Visitor:
-        """The window of somebody signed in, or of a visitor where `who` is empty, with a browser in that language."""
+        """The window of somebody signed in, or of a visitor where `who` is empty."""
         if (who, locale) not in self._windows:
             window = Visitor(
                 self.browser,
