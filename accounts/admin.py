@@ -514,7 +514,7 @@ class OpenAccountForm(forms.Form):
 @admin.register(User, site=back_office)
 class UserAdmin(BackOfficeAdmin):
     changers = ADMINISTRATORS
-    list_display = ("email", "full_name", "roles", "is_active", "date_joined")
+    list_display = ("email", "name", "roles", "is_active", "date_joined")
     list_filter = ("memberships__role", "is_active")
     search_fields = ("email", "last_name", "=public_id")
     ordering: ClassVar = ["email"]
@@ -545,6 +545,10 @@ class UserAdmin(BackOfficeAdmin):
         # Nobody locks himself out.
         own = ["is_active"] if obj is not None and obj.pk == request.user.pk else []
         return [*self.readonly_fields, *own]
+
+    @admin.display(description=_("name"))
+    def name(self, user: User) -> str:
+        return user.full_name
 
     @admin.display(description=_("roles"))
     def roles(self, user: User) -> str:

@@ -6,6 +6,7 @@ from zoneinfo import available_timezones
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from babel.dates import get_timezone_location
 from django import forms
 from django.conf import settings
 from django.contrib import messages
@@ -13,6 +14,7 @@ from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import get_language, to_locale
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
@@ -44,9 +46,10 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
         for name, autocomplete in (("first_name", "given-name"), ("last_name", "family-name")):
             self.fields[name].widget.attrs |= {"class": "form-control", "autocomplete": autocomplete}
         self.fields["first_name"].required = True
+        zones = _zones_by_area(get_language() or settings.LANGUAGE_CODE)
         brokers_own = _now("As my broker has it (%(zone)s)") % {"zone": broker.time_zone}
         self.fields["language"].choices = [("", _("As my browser has it")), *settings.LANGUAGES]  # type: ignore[attr-defined]
-        self.fields["time_zone"].choices = [("", brokers_own), *_zones_by_area()]  # type: ignore[attr-defined]
+        self.fields["time_zone"].choices = [("", brokers_own), *zones]  # type: ignore[attr-defined]
 
     @property
     def choices(self) -> list[forms.BoundField]:
@@ -89,20 +92,37 @@ def sign_out_elsewhere(request: HttpRequest) -> HttpResponse:
     return redirect("accounts:profile")
 
 
-@lru_cache(maxsize=1)
-def _zones_by_area() -> list[tuple[str, list[tuple[str, str]]]]:
-    """Zones of places, by continent or ocean; UTC first."""
+@lru_cache(maxsize=len(settings.LANGUAGES))
+def _zones_by_area(language: str) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Zones of places, by continent or ocean, named in that language, which is the active one; UTC first."""
     areas: dict[str, list[tuple[str, str]]] = {"UTC": [("UTC", "UTC")]}
     for name in sorted(available_timezones()):
         area, _slash, place = name.partition("/")
         if place and area in AREAS:
-            areas.setdefault(area, []).append((name, place.replace("_", " ")))
+            areas.setdefault(str(AREAS[area]), []).append((name, _place(name, language)))
     return list(areas.items())
 
 
-AREAS = frozenset(
-    {"Africa", "America", "Antarctica", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific"}
-)
+def _place(zone: str, language: str) -> str:
+    """The zone's city; where people may know it by its English name only, with the zone beside it."""
+    english = zone.partition("/")[2].replace("_", " ")
+    if language == "en":
+        return english
+    city = get_timezone_location(zone, locale=to_locale(language), return_city=True)
+    return zone if city.isascii() else f"{city} ({zone})"
+
+
+AREAS = {
+    "Africa": _("Africa"),
+    "America": _("America"),
+    "Antarctica": _("Antarctica"),
+    "Asia": _("Asia"),
+    "Atlantic": _("Atlantic"),
+    "Australia": _("Australia"),
+    "Europe": _("Europe"),
+    "Indian": _("Indian Ocean"),
+    "Pacific": _("Pacific"),
+}
 
 
 def _person(request: HttpRequest) -> User:

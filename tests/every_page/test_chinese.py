@@ -19,7 +19,7 @@ CHINESE = "zh-CN"
 LISTS = sorted(f"{model._meta.app_label}_{model._meta.model_name}" for model in back_office._registry)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def names(site: Site) -> re.Pattern[str]:
     return names_of_data()
 
