@@ -6,7 +6,7 @@ from allauth.mfa.webauthn.forms import AddWebAuthnForm
 from django.utils.translation import gettext_lazy as _
 
 
-class PasskeyForm(AddWebAuthnForm):
+class PasskeyForm(AddWebAuthnForm):  # type: ignore[misc]
     """allauth's, whose field for the key's name has a label in English only."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -78,7 +78,7 @@ def english_in(page: str, names: re.Pattern[str]) -> list[str]:
     """Each text of the page with an English word in it; `names` are of people and things."""
     reader = _Reader()
     reader.feed(page)
-    found = {}
+    found: dict[str, None] = {}
     for text in reader.found:
         plain = names.sub(" ", CODES.sub(" ", text))
         if any(word not in LATIN for word in WORD.findall(plain)):

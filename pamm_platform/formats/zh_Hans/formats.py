@@ -1,5 +1,5 @@
-"""Chinese: amounts of money in groups of three, as banks and brokers write them; dates are Django's, the month
-without a zero.
+"""Chinese: amounts of money in groups of three, as banks and brokers write them; dates are Django's, with
+no zero before the month.
 """
 
 THOUSAND_SEPARATOR = ","
