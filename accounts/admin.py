@@ -281,8 +281,8 @@ class PammAccountAdmin(ReadOnlyAdmin):
             submit=_("Suspend"),
             warning=_(
                 "Nobody joins or adds money until you resume it, and deposits under way go back. "
-                "Withdrawals, closes, rollovers and fees go on, and so does trading: take the right to trade away on the "
-                "trading server if that has to stop. Its investors and manager are told."
+                "Withdrawals, closes, rollovers and fees go on, and so does trading: take the right to trade "
+                "away on the trading server if that has to stop. Its investors and manager are told."
             ),
         )
 

@@ -13,6 +13,7 @@ from investing.services import confirm_request, order_closing, resume_account, s
 from offers.models import Offer
 from outbox.models import Event
 from rollover.models import Rollover
+from rollover.services import settle_open_transfers
 from rollover.verification import verify_account, verify_ledger
 from tests.circle.books import assert_books_agree
 from tests.circle.world import Desk, terms
@@ -92,7 +93,7 @@ def test_deposit_that_a_rollover_has_collected_goes_back_at_the_next_price(
     desk.roll(offer.account)
     collected.refresh_from_db()
     assert (collected.state, collected.reason_code) == (Request.State.FAILED, "account_suspended")
-    desk.roll(offer.account)
+    settle_open_transfers()
     assert desk.balance(bob.login) == Decimal("1000.00")
     assert_books_agree(desk, offer.account)
     assert [str(found) for found in (*verify_account(offer.account_id).differences, *verify_ledger())] == []
