@@ -4,7 +4,7 @@ Users and roles, personal accounts, managers, PAMM accounts, the broker's own ac
 """
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -353,12 +353,6 @@ class PammAccount(TradingAccount):
     def shows_positions(self) -> bool:
         """Whether whoever sees the account may see what is open in it."""
         return self.disclosure == self.Disclosure.OPEN
-
-    def trades_shown_until(self, now: datetime) -> datetime | None:
-        """Trades closed up to then may be seen by whoever sees the account; None: none at all."""
-        if self.disclosure == self.Disclosure.OPEN:
-            return now
-        return now - self.disclosure_delay if self.disclosure == self.Disclosure.DELAYED else None
 
 
 class OpenPositions(TenantModel):

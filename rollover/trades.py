@@ -91,18 +91,12 @@ class TradeTotals:
 
 def shown_trades(account: PammAccount) -> QuerySet[CountedDeal]:
     """Those that may be seen now of those that rollovers have counted; none of a hidden account."""
-    until = account.trades_shown_until(timezone.now())
-    if until is None:
-        return CountedDeal.objects.none()
-    return _closings(account).filter(executed_at__lte=until)
+    return _shown(account, account.disclosure, account.disclosure_delay)
 
 
 def trades_to_be_shown(account: PammAccount, disclosure: str, delay: timedelta) -> TradeTotals:
     """What of the past would be seen at once under another setting."""
-    changed = PammAccount(disclosure=disclosure, disclosure_delay=delay)
-    until = changed.trades_shown_until(timezone.now())
-    found = _closings(account)
-    return totals_of(found.none() if until is None else found.filter(executed_at__lte=until))
+    return totals_of(_shown(account, disclosure, delay))
 
 
 def totals_of(trades: QuerySet[CountedDeal]) -> TradeTotals:
@@ -149,6 +143,15 @@ def shown_positions(account: PammAccount) -> SeenOpen | None:
         return None
     positions = [_position(told, row.equity) for told in row.positions]
     return SeenOpen(row.seen_at, tuple(sorted(positions, key=lambda seen: (seen.symbol, seen.opened_at))))
+
+
+def _shown(account: PammAccount, disclosure: str, delay: timedelta) -> QuerySet[CountedDeal]:
+    """Without a bound where all are shown: the server's clock may be ahead of ours."""
+    if disclosure == PammAccount.Disclosure.OPEN:
+        return _closings(account)
+    if disclosure == PammAccount.Disclosure.DELAYED:
+        return _closings(account).filter(executed_at__lte=timezone.now() - delay)
+    return CountedDeal.objects.none()
 
 
 def _closings(account: PammAccount) -> QuerySet[CountedDeal]:
