@@ -87,7 +87,10 @@ def test_hidden_account_says_so_and_shows_nothing(
         assert "EURUSD" not in page
         assert "CSV" not in page
     assert len(_lines(visitor.get(of_offer(world, "offer-csv")))) == 1
-    assert "This manager does not publish trades." in text_of(visitor.get(_offer_address(world)))
+    own = bob.get(reverse("allocation:investment", args=[world.pool.investment.public_id]))
+    assert of_investment(world) not in own.content.decode()
+    for answer in (own, visitor.get(_offer_address(world))):
+        assert "This manager does not publish trades." in text_of(answer)
 
 
 def _offer_address(world: AliceBobCharlie) -> str:
@@ -127,14 +130,13 @@ def test_open_account_shows_trades_and_what_was_open(
     assert {line.split(",")[1] for line in _lines(visitor.get(of_offer(world, "offer-csv")))[1:]} == {
         "EURUSD", "XAUUSD", "GBPUSD",
     }  # fmt: skip
-    for browser, address in ((visitor, _offer_address(world)), (bob, _investment_address(world))):
-        page = text_of(browser.get(address))
-        assert "XAUUSD Sell" in page
-        assert "NZDUSD" not in page
-
-
-def _investment_address(world: AliceBobCharlie) -> str:
-    return reverse("allocation:investment", args=[world.pool.investment.public_id])
+    page = visitor.get(_offer_address(world))
+    assert "XAUUSD Sell" in text_of(page)
+    assert "NZDUSD" not in text_of(page)
+    assert f'href="{of_offer(world)}"' in page.content.decode()
+    page = bob.get(reverse("allocation:investment", args=[world.pool.investment.public_id]))
+    assert "Closed trades and open positions are shown" in text_of(page)
+    assert f'href="{of_investment(world)}"' in page.content.decode()
 
 
 def test_positions_are_promised_before_a_rollover_has_looked(world: AliceBobCharlie, visitor: Client) -> None:
