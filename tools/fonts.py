@@ -25,7 +25,9 @@ def make_fonts() -> None:
     """Bring `assets/fonts` up to date."""
     wanted = {
         "zh-hans.woff2": chinese_letters((LOCALES / "zh_Hans" / "LC_MESSAGES" / "django.po").read_text()),
-        "language-names.woff2": chinese_letters("".join(LANG_INFO[code]["name_local"] for code, _ in LANGUAGES)),
+        "language-names.woff2": chinese_letters(
+            "".join(LANG_INFO[code]["name_local"] for code, _ in LANGUAGES)
+        ),
     }
     stamp, now = FONTS / ".stamp", _stamp(wanted)
     if stamp.exists() and stamp.read_text() == now:
