@@ -68,18 +68,18 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def bring_up_to_date() -> None:
+def bring_up_to_date(locales: Path = LOCALES) -> None:
     """New messages come in without a translation, those no longer in the code go."""
     found = messages_of_code()
-    for path in catalogues():
+    for path in catalogues(locales):
         catalogue = _read(path)
         catalogue.update(found, no_fuzzy_matching=True)
         path.write_text(written(catalogue))
 
 
-def compile_catalogues() -> None:
+def compile_catalogues(locales: Path = LOCALES) -> None:
     """Write the `.mo` beside every `.po` that is newer; whoever reads one meanwhile reads the old one."""
-    for path in catalogues():
+    for path in catalogues(locales):
         compiled = path.with_suffix(".mo")
         if compiled.exists() and compiled.stat().st_mtime_ns >= path.stat().st_mtime_ns:
             continue
@@ -90,10 +90,10 @@ def compile_catalogues() -> None:
         beside.replace(compiled)
 
 
-def faults_of_catalogues() -> Iterator[str]:
+def faults_of_catalogues(locales: Path = LOCALES) -> Iterator[str]:
     """One line for each message that is missing, left over, not translated or not of its original's form."""
     wanted = {_key(message): message for message in messages_of_code() if message.id}
-    for path in catalogues():
+    for path in catalogues(locales):
         language = path.parent.parent.name
         catalogue = _read(path)
         had = {_key(message): message for message in catalogue if message.id}
@@ -122,8 +122,8 @@ def messages_of_code() -> Catalog:
     return catalogue
 
 
-def catalogues() -> list[Path]:
-    return sorted(LOCALES.glob("*/LC_MESSAGES/django.po"))
+def catalogues(locales: Path = LOCALES) -> list[Path]:
+    return sorted(locales.glob("*/LC_MESSAGES/django.po"))
 
 
 def written(catalogue: Catalog) -> str:

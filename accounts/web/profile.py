@@ -1,12 +1,9 @@
 """A person's profile: name, language, time zone, and what keeps others out."""
 
-from functools import lru_cache
 from typing import Any
-from zoneinfo import available_timezones
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
-from babel.dates import get_timezone_location
 from django import forms
 from django.conf import settings
 from django.contrib import messages
@@ -22,6 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.models import User
 from accounts.queries import latest_sign_ins, needs_second_factor
 from accounts.services import change_profile, end_sessions
+from accounts.web.zones import zones_by_area
 from brokers.models import Broker
 
 SIGN_INS_SHOWN = 5
@@ -46,7 +44,7 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
         for name, autocomplete in (("first_name", "given-name"), ("last_name", "family-name")):
             self.fields[name].widget.attrs |= {"class": "form-control", "autocomplete": autocomplete}
         self.fields["first_name"].required = True
-        zones = _zones_by_area(get_language() or settings.LANGUAGE_CODE)
+        zones = zones_by_area(to_locale(get_language() or settings.LANGUAGE_CODE))
         brokers_own = _now("As my broker has it (%(zone)s)") % {"zone": broker.time_zone}
         self.fields["language"].choices = [("", _("As my browser has it")), *settings.LANGUAGES]  # type: ignore[attr-defined]
         self.fields["time_zone"].choices = [("", brokers_own), *zones]  # type: ignore[attr-defined]
@@ -90,39 +88,6 @@ def sign_out_elsewhere(request: HttpRequest) -> HttpResponse:
     update_session_auth_hash(request, person)
     messages.success(request, _("You are signed out everywhere else."))
     return redirect("accounts:profile")
-
-
-@lru_cache(maxsize=len(settings.LANGUAGES))
-def _zones_by_area(language: str) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Zones of places, by continent or ocean, named in that language, which is the active one; UTC first."""
-    areas: dict[str, list[tuple[str, str]]] = {"UTC": [("UTC", "UTC")]}
-    for name in sorted(available_timezones()):
-        area, _slash, place = name.partition("/")
-        if place and area in AREAS:
-            areas.setdefault(str(AREAS[area]), []).append((name, _place(name, language)))
-    return list(areas.items())
-
-
-def _place(zone: str, language: str) -> str:
-    """The zone's city; where people may know it by its English name only, with the zone beside it."""
-    english = zone.partition("/")[2].replace("_", " ")
-    if language == "en":
-        return english
-    city = get_timezone_location(zone, locale=to_locale(language), return_city=True)
-    return zone if city.isascii() else f"{city} ({zone})"
-
-
-AREAS = {
-    "Africa": _("Africa"),
-    "America": _("America"),
-    "Antarctica": _("Antarctica"),
-    "Asia": _("Asia"),
-    "Atlantic": _("Atlantic"),
-    "Australia": _("Australia"),
-    "Europe": _("Europe"),
-    "Indian": _("Indian Ocean"),
-    "Pacific": _("Pacific"),
-}
 
 
 def _person(request: HttpRequest) -> User:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core import mail
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -172,3 +173,18 @@ def test_time_zones_are_named_in_the_readers_language(world: AliceBobCharlie) ->
     page = client.get(PROFILE, headers={"Accept-Language": "zh-CN"}).content.decode()
     assert '<optgroup label="亚洲">' in page
     assert '<option value="Asia/Shanghai">上海 (Asia/Shanghai)</option>' in page
+
+
+def test_who_signs_up_in_another_language_than_the_brokers_gets_e_mails_in_it(world: AliceBobCharlie) -> None:
+    with broker_scope(world.alpha.pk):
+        Broker.objects.update(open_sign_up=True)
+    for email, accepted, language, written in (
+        ("lin@example.com", "zh-CN", "zh-hans", "确认"),
+        ("dora@example.com", "en-GB", "", "confirm"),
+    ):
+        sent = {"first_name": "Dora", "email": email, "password1": PASSWORD}
+        visitor = Client(HTTP_HOST=ALPHA, headers={"Accept-Language": accepted})
+        assert visitor.post("/accounts/signup/", sent).status_code == 302
+        with broker_scope(world.alpha.pk):
+            assert User.objects.get(email=email).language == language
+        assert written in str(mail.outbox[-1].body)

@@ -1,5 +1,5 @@
-"""Once through in Chinese: a visitor whose phone speaks it finds an offer, signs in, invests, sees the profit and
-takes the statement home.
+"""Once through in Chinese: a visitor whose phone speaks it finds an offer, signs in, invests, sees the profit
+and takes the statement home.
 """
 
 import re
@@ -53,7 +53,7 @@ def test_visitor_with_a_chinese_phone_goes_once_through(house: House, enter: Ent
     visitor.sees("最大回撤")
     visitor.fits()
     visitor.take_picture("chinese-offer")
-    visitor.go(page.locator("#content").get_by_role("link", name=re.compile("^投资，500 USD起")).first)
+    visitor.follow("我已有账户")
     page.get_by_label("电子邮件").fill(lin.user.email)
     page.get_by_label("密码", exact=True).fill(PASSWORD)
     visitor.fits()
