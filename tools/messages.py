@@ -49,6 +49,8 @@ msgstr ""
 "Plural-Forms: nplurals={forms}; plural={rule};\\n"
 
 """
+#: Context of what stands between the parts of a list: with a blank in some languages only.
+LIST = "between parts of a list"
 #: What must be in a translation as it is in the original.
 KEPT = re.compile(r"%\(\w+\)[sd]|%%|%[sd]|\{[\w.!:]*\}|</?[a-z][^>]*>|&\w+;")
 
@@ -181,7 +183,7 @@ def _faults(message: Message, plurals: int) -> Iterator[str]:
     for translation in translations:
         if Counter(KEPT.findall(translation)) not in allowed:
             yield f"placeholders or tags differ in {translation!r}"
-        if _edges(translation) != _edges(originals[-1]):
+        if message.context != LIST and _edges(translation) != _edges(originals[-1]):
             yield f"begins or ends with other white space in {translation!r}"
 
 
