@@ -62,7 +62,9 @@ class People:
         """The investor's stop loss."""
         (line,) = figures_of([self.investment]).values()
         amounts = {Stop.Kind.STOP_LOSS: floor_money(line.value / 2, self.account.currency_digits)}
-        (made,) = set_stops(investment=self.investment, amounts=amounts, by=self.investment.owner)
+        stops = set_stops(investment=self.investment, amounts=amounts, by=self.investment.owner)
+        # The demo's plan may have set a take profit, too.
+        (made,) = (stop for stop in stops if stop.kind == Stop.Kind.STOP_LOSS)
         return made
 
     @cached_property
