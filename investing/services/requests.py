@@ -4,7 +4,7 @@ Everything a person can be told at once is checked when he asks; what depends on
 price, its margin) is checked again there.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from functools import wraps
@@ -503,15 +503,18 @@ def end_deposits_of(account: PammAccount, *, reason_code: str) -> None:
         record_event("request.cancelled", subject=locked.public_id, reason=reason_code)
 
 
-def cancel_for_stop(investments: Collection[int]) -> None:
-    """End deposits of investments whose stop is reached, in the caller's transaction. Those that the rollover
-    has collected already are ended by it.
+def cancel_for_stop(stopped: Mapping[int, Collection[int]]) -> None:
+    """End deposits of `stopped` owners (by account), into whatever investment of theirs, in the caller's
+    transaction. Those that the rollover has collected already are ended by it.
     """
+    theirs = Q()
+    for account, owners in stopped.items():
+        theirs |= Q(account=account, investment__owner__in=owners)
     deposits = (
         Request.objects.select_for_update(of=("self",))
         .select_related("investment")
         .filter(
-            investment__in=investments,
+            theirs,
             kind=Request.Kind.DEPOSIT,
             state__in=(Request.State.PENDING, Request.State.CONFIRMED),
         )

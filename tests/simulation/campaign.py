@@ -61,7 +61,12 @@ class Verdict:
 
 
 def run_seed(
-    seed: int, simulator: SimulatorProcess, *, hours: int = HOURS, troubles: Troubles | None = None
+    seed: int,
+    simulator: SimulatorProcess,
+    *,
+    hours: int = HOURS,
+    troubles: Troubles | None = None,
+    with_stops: bool = True,
 ) -> Verdict:
     """One seed from its own broker's first day to its last, on the database this process is connected to."""
     began = time.monotonic()
@@ -70,7 +75,8 @@ def run_seed(
         slug = f"seed-{seed}-{os.getpid()}-{time.monotonic_ns()}"
         with broker_scope(broker_called(slug).pk):
             desk = Desk.open(simulator, slug)
-            simulation = Simulation(desk, Calendar(simulator, traveller), seed, troubles or Troubles())
+            calendar = Calendar(simulator, traveller)
+            simulation = Simulation(desk, calendar, seed, troubles or Troubles(), with_stops=with_stops)
             differences = _live(simulation, hours)
             simulation.depart()
             digest = _digest()
