@@ -489,7 +489,8 @@ def _end(request: Request, state: Request.State, *, reason_code: str, note: str 
 
 def end_deposits_of(account: PammAccount, *, reason_code: str) -> None:
     """End the deposits of an account that takes no more, in the caller's transaction, its row locked: what
-    stands in transit goes back. One that a rollover is collecting at this moment is ended by that rollover.
+    stands in transit goes back. One that a rollover is collecting at this moment is ended by a rollover, also
+    where the account takes deposits again by then.
     """
     deposits = Request.objects.filter(
         account=account, kind=Request.Kind.DEPOSIT, state__in=Request.OPEN_STATES
@@ -499,6 +500,8 @@ def end_deposits_of(account: PammAccount, *, reason_code: str) -> None:
         if locked.state in (Request.State.PENDING, Request.State.CONFIRMED):
             _end(locked, Request.State.CANCELLED, reason_code=reason_code)
         elif not _call_back(locked):
+            locked.reason_code = reason_code
+            locked.save(update_fields=["reason_code"])
             continue
         record_event("request.cancelled", subject=locked.public_id, reason=reason_code)
 

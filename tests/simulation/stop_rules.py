@@ -60,7 +60,7 @@ def why_not(
     account: Account, stake: Stake, amounts: Mapping[Side, int | None], now: datetime, *, closes: bool
 ) -> set[str]:
     """Every reason to refuse these stops (None removes one), as codes. `closes`: a close is under way."""
-    if stake.state != "active":
+    if stake.state != "active" or not stake.units:
         return {"investment_not_active"}
     reasons = set()
     if closes:

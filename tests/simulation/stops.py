@@ -313,7 +313,8 @@ class Stops:
             if not wish.goes_back:
                 continue
             request = Request.objects.get(pk=wish.order)
-            if request.state == Request.State.COLLECTING and not strictly:
+            may_stay = not strictly or request.collection_id is None
+            if request.state == Request.State.COLLECTING and may_stay:
                 continue
             wish.state = "returned"
             self.world.note(f"deposit {wish.order} goes back")

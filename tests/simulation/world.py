@@ -847,7 +847,7 @@ class Simulation:
                 continue
             for line in _differs(f"{what} state", state, wish.state):
                 yield f"{line} ({request.reason_code or wish.reason})"
-            if not self.had_storm:
+            if not self.had_storm and not wish.goes_back:
                 yield from _differs(f"{what} reason", request.reason_code, wish.reason)
             if wish.state == "executed":
                 yield from _differs(f"{what} amount", request.executed_amount, _money(wish.paid))
