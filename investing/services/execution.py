@@ -287,7 +287,8 @@ class Execution:
             fail_request(request, reason_code=reason)
             return
         if collection is None or request.amount is None or collection.state != Transfer.State.IN_TRANSIT:
-            self._wait(request, reason or "transfer_under_way", collecting=True)
+            returns = reason in Request.RETURNING_REASONS
+            self._wait(request, reason if returns else "transfer_under_way", collecting=True)
             return
         if reason:
             fail_request(request, reason_code=reason)

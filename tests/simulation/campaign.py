@@ -19,6 +19,7 @@ from accounts.models import PammAccount
 from allocation.models import Investment, PricePoint, UnitEntry
 from brokers.scope import broker_scope
 from fees.models import Charge, ChargePart
+from investing.models import Stop
 from ledger.models import Posting
 from tests.circle.world import Calendar, Desk
 from tests.simulation.world import Simulation, Troubles
@@ -159,6 +160,12 @@ def _digest() -> str:
         ("stake", investments[key], *map(_plain, row))
         for key, *row in Investment.objects.values_list(
             "pk", "state", "units", "high_water_mark", "paid_in", "paid_out", "fees_paid"
+        )
+    )
+    facts += (
+        ("stop", investments[investment], *map(_plain, row))
+        for investment, *row in Stop.objects.values_list(
+            "investment_id", "kind", "price", "state", "ended_after_sequence"
         )
     )
     facts += (
