@@ -1,7 +1,6 @@
 """An investor with a phone, who joins, changes her mind and is refused; and one without a mouse."""
 
 import re
-import time
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -9,13 +8,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from accounts.models import PammAccount, PersonalAccount
+from accounts.models import PersonalAccount
 from brokers.models import Broker
 from offers.models import Offer
 from offers.services import create_join_link
-from rollover.models import Rollover
 from tests.circle.world import terms
 from tests.journeys.conftest import EnterSite, House
+from tests.journeys.rolling import roll
 from tests.worlds import PASSWORD, totp_code
 from track_record.services import refresh_statistics
 
@@ -25,7 +24,6 @@ PHONE: dict[str, Any] = {
     "is_mobile": True,
     "has_touch": True,
 }
-PATIENCE_SECONDS = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -51,15 +49,6 @@ def dora(house: House) -> PersonalAccount:
             account.refresh_from_db()
     refresh_statistics([steady, bold])
     return dora
-
-
-def roll(house: House, *accounts: PammAccount) -> None:
-    """Roll over here; the worker may be quicker."""
-    house.desk.roll(*accounts)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while Rollover.objects.filter(state__in=Rollover.OPEN_STATES).exists():
-        assert time.monotonic() < deadline, list(Rollover.objects.values_list("state", "reason_code"))
-        time.sleep(0.1)
 
 
 def test_investor_on_a_phone_finds_an_offer_joins_and_cancels(
