@@ -5,12 +5,12 @@ from decimal import Decimal
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from accounts.web.invitation import invitation_url, sign_up_url
+from allocation.web.live import live_page
 from brokers.queries import broker_in_scope
 from offers.models import Offer
 from offers.queries import current_terms, get_offer_for, resolve_join_link
@@ -26,6 +26,8 @@ from track_record.models import AccountStatistics
 from track_record.queries import ChartRange, daily_points, deepest_drawdown, statistics_of
 
 EXAMPLE_CAPITAL = Decimal(1000)
+# Anybody may leave this page open, and a price is of minutes ago at best.
+POLL_SECONDS = 30
 
 
 @require_safe
@@ -73,7 +75,14 @@ def _page(request: HttpRequest, offer: Offer, token: str | None = None) -> HttpR
     }
     if statistics is not None:
         context |= _record(statistics, _chosen_range(request))
-    return render(request, "offers/offer.html", context)
+    return live_page(
+        request,
+        "offers/offer.html",
+        context,
+        piece="offers/offer_figures.html",
+        element_id="offer-figures",
+        seconds=POLL_SECONDS,
+    )
 
 
 def _sign_up_url(offer: Offer, token: str | None) -> str:

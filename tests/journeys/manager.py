@@ -84,7 +84,7 @@ def confirm_all(manager: Visitor, owners: Sequence[str], together: str) -> None:
     manager.open_place("Approvals")
     for owner in owners:
         manager.page.get_by_label(f"Choose the request of {owner}").check()
-    manager.press("Confirm chosen")
+    manager.ask("Confirm chosen")
     assert manager.facts()["Together"] == together
     manager.take_picture("approvals")
     manager.press("Confirm")

@@ -4,14 +4,14 @@ import time
 
 from accounts.models import PammAccount
 from rollover.models import Rollover
-from tests.journeys.conftest import House
+from tests.circle.world import Desk
 
 PATIENCE_SECONDS = 30.0
 
 
-def roll(house: House, *accounts: PammAccount) -> None:
+def roll(desk: Desk, *accounts: PammAccount) -> None:
     """Roll over here; the worker may be quicker."""
-    house.desk.roll(*accounts)
+    desk.roll(*accounts)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while Rollover.objects.filter(state__in=Rollover.OPEN_STATES).exists():
         assert time.monotonic() < deadline, list(Rollover.objects.values_list("state", "reason_code"))

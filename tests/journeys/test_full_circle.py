@@ -180,7 +180,7 @@ def close(visitor: Visitor, *, pays: str, to: int) -> None:
     """Close the investment on its own page, after the page that says what that pays."""
     visitor.open_place("Portfolio")
     visitor.follow(POOL)
-    visitor.follow("Close")
+    visitor.ask("Close")
     assert visitor.facts()[f"Paid to personal account {to}"] == pays
     visitor.take_picture(f"close-{visitor.name}")
     visitor.press("Close and pay out")

@@ -63,10 +63,10 @@ def test_manager_opens_an_account_gathers_investors_and_earns(house: House, ente
     nina.open_place("Manage")
     nina.follow("3 requests wait")
     confirm_all(nina, ["Piet", "Quirin", "Rosa"], "3,500.00 USD")
-    roll(house, account)
+    roll(house.desk, account)
     assert desk.balance(account.login or 0) == Decimal("5500.00")
     desk.bring_price_to(account, Decimal("1.10"))
-    roll(house, account)
+    roll(house.desk, account)
     assert_books_agree(desk, account)
 
     # 10 % reaches the third tier: 30 % of 350.00 profit.
