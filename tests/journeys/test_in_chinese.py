@@ -32,9 +32,9 @@ def test_visitor_with_a_chinese_phone_goes_once_through(house: House, enter: Ent
         name="Lantern",
         approval=Offer.Approval.AUTOMATIC,
     )
-    roll(house, lantern)
+    roll(desk, lantern)
     desk.bring_price_to(lantern, Decimal("1.02"))
-    roll(house, lantern)
+    roll(desk, lantern)
     lantern.refresh_from_db()
     refresh_statistics([lantern])
 
@@ -70,9 +70,9 @@ def test_visitor_with_a_chinese_phone_goes_once_through(house: House, enter: Ent
     visitor.sees("已收到您的申请")
     visitor.fits()
     visitor.take_picture("chinese-request")
-    roll(house, lantern)
+    roll(desk, lantern)
     desk.bring_price_to(lantern, Decimal("1.122"))
-    roll(house, lantern)
+    roll(desk, lantern)
 
     visitor.open_place("投资组合")
     assert visitor.facts()["净额"] == "1,080.00 USD"
