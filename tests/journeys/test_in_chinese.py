@@ -13,7 +13,8 @@ from pypdf import PdfReader
 from offers.models import Offer
 from tests.circle.world import terms
 from tests.journeys.conftest import EnterSite, House
-from tests.journeys.test_on_a_phone import PHONE, roll
+from tests.journeys.rolling import roll
+from tests.journeys.test_on_a_phone import PHONE
 from tests.journeys.visitor import Visitor
 from tests.worlds import PASSWORD
 from track_record.services import refresh_statistics
