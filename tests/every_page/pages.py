@@ -234,6 +234,7 @@ NO_PAGES = {
     "brokers:brand-image": FILE,
     "brokers:brand-icon": FILE,
     "brokers:choose-theme": POSTED,
+    "accounts:choose-language": POSTED,
     "offers:start-by-link": "leads on to the steps of joining",
     "accounts:decline-invitation": POSTED,
     "offers:move": POSTED,
