@@ -13,7 +13,8 @@ from pypdf import PdfReader
 from offers.models import Offer
 from tests.circle.world import terms
 from tests.journeys.conftest import EnterSite, House
-from tests.journeys.test_on_a_phone import PHONE, roll
+from tests.journeys.rolling import roll
+from tests.journeys.test_on_a_phone import PHONE
 from tests.journeys.visitor import Visitor
 from tests.worlds import PASSWORD
 from track_record.services import refresh_statistics
@@ -32,9 +33,9 @@ def test_visitor_with_a_chinese_phone_goes_once_through(house: House, enter: Ent
         name="Lantern",
         approval=Offer.Approval.AUTOMATIC,
     )
-    roll(house, lantern)
+    roll(desk, lantern)
     desk.bring_price_to(lantern, Decimal("1.02"))
-    roll(house, lantern)
+    roll(desk, lantern)
     lantern.refresh_from_db()
     refresh_statistics([lantern])
 
@@ -70,9 +71,9 @@ def test_visitor_with_a_chinese_phone_goes_once_through(house: House, enter: Ent
     visitor.sees("已收到您的申请")
     visitor.fits()
     visitor.take_picture("chinese-request")
-    roll(house, lantern)
+    roll(desk, lantern)
     desk.bring_price_to(lantern, Decimal("1.122"))
-    roll(house, lantern)
+    roll(desk, lantern)
 
     visitor.open_place("投资组合")
     assert visitor.facts()["净额"] == "1,080.00 USD"
