@@ -1,11 +1,15 @@
-"""What is seen of an account's trades, in words."""
+"""What is seen of an account's trades, in words, and who has changed that."""
 
-from datetime import timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from accounts.models import PammAccount
+from accounts.models import PammAccount, User
+from outbox.models import Event
 
 Disclosure = PammAccount.Disclosure
 
@@ -14,6 +18,45 @@ DISCLOSURE_CHOICES = (
     (Disclosure.DELAYED, gettext_lazy("Delayed: closed trades after a while")),
     (Disclosure.OPEN, gettext_lazy("Open: positions and trades")),
 )
+
+
+CHANGES_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class DisclosureChange:
+    """Who let more or less be seen, and when; before and after in few words."""
+
+    at: datetime
+    by: str
+    before: str
+    after: str
+
+
+def disclosure_changes_of(account: PammAccount) -> list[DisclosureChange]:
+    """The last changes, the latest first; two statements."""
+    events = Event.objects.filter(subject=account.public_id, kind="account.disclosure")
+    found = list(events.order_by("-pk")[:CHANGES_SHOWN])
+    people = {
+        str(user.public_id): str(user)
+        for user in User.objects.filter(public_id__in={event.payload["by"] for event in found})
+    }
+    return [
+        DisclosureChange(
+            event.occurred_at,
+            people.get(event.payload["by"], "?"),
+            _setting_in_words(event.payload["before"]),
+            _setting_in_words(event.payload["after"]),
+        )
+        for event in found
+    ]
+
+
+def _setting_in_words(told: Mapping[str, Any]) -> str:
+    label = str(Disclosure(told["disclosure"]).label)
+    if told["disclosure"] != Disclosure.DELAYED:
+        return label
+    return f"{label}, {delay_in_words(timedelta(seconds=told['delay_seconds']))}"
 
 
 def disclosure_in_words(disclosure: str, delay: timedelta) -> str:
