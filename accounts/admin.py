@@ -24,7 +24,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from accounts.disclosure_words import disclosure_changes_of, disclosure_in_words
+from accounts.disclosure_words import disclosure_change_in_words, disclosure_in_words
 from accounts.hold_words import HOLD_WORDS
 from accounts.models import (
     STAFF_ROLES,
@@ -36,7 +36,7 @@ from accounts.models import (
     Role,
     User,
 )
-from accounts.queries import agent_chain
+from accounts.queries import agent_chain, disclosure_changes
 from accounts.services import (
     appoint_house_account,
     grant_role,
@@ -153,8 +153,11 @@ class PammAccountAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("changes of it, and by whom"))
     def disclosure_changes(self, account: PammAccount) -> Any:
-        lines = [(when(row.at), row.by, row.before, row.after) for row in disclosure_changes_of(account)]
-        return format_html_join("", "<div>{}, {}: {} → {}</div>", lines) or None
+        lines = [
+            (when(event.occurred_at), by or "?", disclosure_change_in_words(event))
+            for event, by in disclosure_changes(account)
+        ]
+        return format_html_join("", "<div>{}, {}: {}</div>", lines) or None
 
     @admin.display(description=_("rollovers"))
     def rollovers(self, account: PammAccount) -> Any:

@@ -1,14 +1,13 @@
-"""What is seen of an account's trades, in words, and who has changed that."""
+"""What is seen of an account's trades, in words."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from accounts.models import PammAccount, User
+from accounts.models import PammAccount
 from outbox.models import Event
 
 Disclosure = PammAccount.Disclosure
@@ -20,36 +19,9 @@ DISCLOSURE_CHOICES = (
 )
 
 
-CHANGES_SHOWN = 20
-
-
-@dataclass(frozen=True, slots=True)
-class DisclosureChange:
-    """Who let more or less be seen, and when; before and after in few words."""
-
-    at: datetime
-    by: str
-    before: str
-    after: str
-
-
-def disclosure_changes_of(account: PammAccount) -> list[DisclosureChange]:
-    """The last changes, the latest first; two statements."""
-    events = Event.objects.filter(subject=account.public_id, kind="account.disclosure")
-    found = list(events.order_by("-pk")[:CHANGES_SHOWN])
-    people = {
-        str(user.public_id): str(user)
-        for user in User.objects.filter(public_id__in={event.payload["by"] for event in found})
-    }
-    return [
-        DisclosureChange(
-            event.occurred_at,
-            people.get(event.payload["by"], "?"),
-            _setting_in_words(event.payload["before"]),
-            _setting_in_words(event.payload["after"]),
-        )
-        for event in found
-    ]
+def disclosure_change_in_words(event: Event) -> str:
+    """Before and after of an `account.disclosure`, in few words."""
+    return f"{_setting_in_words(event.payload['before'])} → {_setting_in_words(event.payload['after'])}"
 
 
 def _setting_in_words(told: Mapping[str, Any]) -> str:
