@@ -52,7 +52,7 @@ from accounts.services import (
 )
 from accounts.web.release import ReleaseForm, differing, effect_facts
 from brokers.errors import Refusal
-from investing.services import order_closing, set_margin_policy
+from investing.services import order_closing, resume_account, set_margin_policy, suspend_account
 from pamm_platform.admin_pages import (
     BackOfficeAdmin,
     ListOnlyAdmin,
@@ -137,7 +137,14 @@ class PammAccountAdmin(ReadOnlyAdmin):
         "created_at",
         "rollovers",
     ]
-    actions_detail: ClassVar = ["roll_over", "release", "margin_policy_action", "hide_trades", "close"]
+    actions_detail: ClassVar = [
+        "roll_over",
+        "release",
+        "margin_policy_action",
+        "hide_trades",
+        "suspend",
+        "close",
+    ]
 
     @admin.display(description=_("held because"))
     def held_because(self, account: PammAccount) -> Any:
@@ -273,6 +280,54 @@ class PammAccountAdmin(ReadOnlyAdmin):
             facts=[*_facts(account), (_("Disclosure of trades"), self.disclosed(account))],
             submit=_("Hide them"),
             warning=_("At once, past trades too. Only the account's manager can show them again."),
+        )
+
+    @action(
+        description=_("Suspend or resume"),
+        url_path="suspend",
+        permissions=["decide"],
+        icon="pause_circle",
+        variant=ActionVariant.DANGER,
+    )
+    def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        account: PammAccount = self.get_or_404(request, object_id)
+        form = NoteForm(request.POST or None)
+        if account.state == PammAccount.State.SUSPENDED:
+            return self.confirmed(
+                request,
+                lambda: resume_account(
+                    account=account, by=staff_member(request), note=form.cleaned_data["note"]
+                ),
+                row=account,
+                done=lambda: (
+                    _now("%(account)s takes investments again: %(note)s")
+                    % {"account": account, "note": form.cleaned_data["note"]}
+                ),
+                title=_("End the suspension of this account"),
+                form=form,
+                facts=_facts(account),
+                submit=_("Resume"),
+                warning=_("Its open offers take investments again. Its investors and manager are told."),
+            )
+        return self.confirmed(
+            request,
+            lambda: suspend_account(
+                account=account, by=staff_member(request), note=form.cleaned_data["note"]
+            ),
+            row=account,
+            done=lambda: (
+                _now("%(account)s is suspended: %(note)s")
+                % {"account": account, "note": form.cleaned_data["note"]}
+            ),
+            title=_("Suspend this account"),
+            form=form,
+            facts=_facts(account),
+            submit=_("Suspend"),
+            warning=_(
+                "Nobody joins or adds money until you resume it, and deposits under way go back. "
+                "Withdrawals, closes, rollovers and fees go on, and so does trading: take the right to trade "
+                "away on the trading server if that has to stop. Its investors and manager are told."
+            ),
         )
 
     @action(

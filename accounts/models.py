@@ -142,7 +142,7 @@ class Membership(TenantModel):
     """A role somebody has."""
 
     user = TenantForeignKey(User, related_name="memberships")
-    role = models.CharField(max_length=10, choices=Role)
+    role = models.CharField(_("role"), max_length=10, choices=Role)
     granted_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -19,6 +19,7 @@ from pamm_platform.templatetags.figures import money
 
 REASONS: Mapping[str, Promise] = {
     "account_closing": _("The account is being closed."),
+    "account_suspended": _("The account is suspended: nobody can join it or add money until that ends."),
     "account_wiped_out": _("The account was wiped out."),
     "called_back": _("The money went back to where it came from."),
     "cancelled": _("The broker cancelled it."),

@@ -226,7 +226,10 @@ def investors_of(offer: Offer) -> set[int]:
 def waiting_reason(request: Request) -> str:
     """Why a request has not been executed yet, in plain words; empty for one that has ended."""
     if request.state == Request.State.PENDING:
-        return _("Waits for approval.")
+        terms = request.investment.terms
+        if terms is not None and terms.offer.approval == Offer.Approval.MANAGER:
+            return _("Waits for the manager's approval.")
+        return _("Waits for the broker's approval.")
     if request.state not in (Request.State.CONFIRMED, Request.State.COLLECTING):
         return ""
     reasons = {

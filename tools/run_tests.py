@@ -111,6 +111,7 @@ def checks(services: Services) -> bool:
             ["-c", "import importlinter.cli as linter; linter.lint_imports_command([])"],
             environment,
         ),
+        "messages": (["-m", "tools.messages", "check"], environment),
         "makemigrations --check": (
             ["manage.py", "makemigrations", "--check", "--dry-run"],
             environment

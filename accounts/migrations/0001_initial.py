@@ -80,7 +80,7 @@ class Migration(migrations.Migration):
             name='Membership',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('role', models.CharField(choices=[('investor', 'Investor'), ('manager', 'Manager'), ('agent', 'Agent'), ('admin', 'Broker administrator'), ('dealer', 'Dealer'), ('auditor', 'Auditor'), ('operator', 'Platform operator')], max_length=10)),
+                ('role', models.CharField(choices=[('investor', 'Investor'), ('manager', 'Manager'), ('agent', 'Agent'), ('admin', 'Broker administrator'), ('dealer', 'Dealer'), ('auditor', 'Auditor'), ('operator', 'Platform operator')], max_length=10, verbose_name='role')),
                 ('granted_at', models.DateTimeField(auto_now_add=True)),
                 ('broker', models.ForeignKey(db_constraint=False, db_index=False, default=brokers.scope.broker_id_or_none, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='brokers.broker')),
                 ('user', brokers.fields.TenantForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='memberships', to=settings.AUTH_USER_MODEL)),

@@ -311,6 +311,8 @@ class Execution:
         """Why a deposit goes back, as a code; empty where it is invested."""
         if self.account.state == PammAccount.State.CLOSING:
             return "account_closing"
+        if self.account.state == PammAccount.State.SUSPENDED:
+            return "account_suspended"
         if investment.owner_id in self.stopped_owners:
             # One client never has a deposit and a close on one account at the same time.
             return "stop_reached"

@@ -250,7 +250,7 @@ class _Decided:
 def _decide(investment: Investment, amounts: Mapping[Stop.Kind, Decimal | None], by: User) -> _Decided:
     if investment.owner_id != by.pk:
         raise NotFound
-    lock_account(investment.account)
+    lock_account(investment.account, leaving=True)
     locked = lock_investment(investment)
     if locked.state != Investment.State.ACTIVE or locked.units <= 0:
         raise InvestmentNotActive

@@ -154,9 +154,7 @@ def _subjects(rows: Sequence[LeaderboardRow]) -> list[ComparedSubject]:
         ComparedSubject(subjects[0].title, [subject.sentences for subject in subjects])
         for subjects in zip(*by_offer, strict=True)
     ]
-    disclosed = [
-        [disclosure_in_words(row.account.disclosure, row.account.disclosure_delay)] for row in rows
-    ]
+    disclosed = [[disclosure_in_words(row.account.disclosure, row.account.disclosure_delay)] for row in rows]
     compared.append(ComparedSubject(_("Trades"), disclosed))
     return [subject for subject in compared if any(subject.sentences)]
 

@@ -43,30 +43,31 @@ class Site:
     address: str
     people: People
     browser: Browser
-    _windows: dict[str, Visitor] = field(default_factory=dict)
-    _scales: dict[str, Scale] = field(default_factory=dict)
+    _windows: dict[tuple[str, str], Visitor] = field(default_factory=dict)
+    _scales: dict[tuple[str, str], Scale] = field(default_factory=dict)
 
-    def window_of(self, who: str) -> Visitor:
-        """The window of somebody signed in; of a visitor where `who` is empty."""
-        if who not in self._windows:
+    def window_of(self, who: str, locale: str = "en-US") -> Visitor:
+        """The window of somebody signed in, or of a visitor where `who` is empty."""
+        if (who, locale) not in self._windows:
             window = Visitor(
                 self.browser,
                 self.address,
-                who or "visitor",
+                f"{who or 'visitor'}-{locale}",
+                locale=locale,
                 viewport=DESK,
                 color_scheme="light",
                 reduced_motion="reduce",
             )
             if who:
                 self._sign_in(window.page.context, self.people.user(who))
-            self._windows[who] = window
-        return self._windows[who]
+            self._windows[who, locale] = window
+        return self._windows[who, locale]
 
-    def scale_of(self, who: str) -> Scale:
+    def scale_of(self, who: str, locale: str = "en-US") -> Scale:
         """Weighs what comes into that window."""
-        if who not in self._scales:
-            self._scales[who] = Scale(self.window_of(who).page)
-        return self._scales[who]
+        if (who, locale) not in self._scales:
+            self._scales[who, locale] = Scale(self.window_of(who, locale).page)
+        return self._scales[who, locale]
 
     def close(self) -> None:
         for window in self._windows.values():

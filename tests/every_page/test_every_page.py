@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page as Tab
-from playwright.sync_api import ViewportSize
+from playwright.sync_api import Response, ViewportSize
 
 from tests.databases import REPOSITORY
 from tests.every_page.conftest import DESK, Site
 from tests.every_page.pages import ELSEWHERE, NO_PAGES, PAGES, Page
+from tests.every_page.people import People
 from tests.every_page.weight import Scale
 from tests.isolation.routes import Route, routes
+from tests.journeys.visitor import Visitor
 from tools.front_end import NODE_MODULES, node_command
 
 AXE = (NODE_MODULES / "axe-core" / "axe.min.js").read_text()
@@ -67,27 +69,9 @@ def test_page_is_accessible_quiet_and_fits(page: Page, site: Site, sources: Path
     window, scale = site.window_of(page.who), site.scale_of(page.who)
     tab = window.page
     tab.set_viewport_size(DESK)
-    address = ROUTES[page.route].address(*page.rows(site.people))
-    address += page.query.format(*page.chosen(site.people))
-    if page.status != 200:
-        window.expect(page.status)
     scale.begin(empty_cache=True)
-    answer = tab.goto(address)
-    assert answer is not None
-    assert answer.status == page.status, address
-    for selector, typed in page.steps:
-        element = tab.locator(selector).first
-        if typed is not None:
-            element.fill(typed)
-        elif element.get_attribute("type") == "checkbox":
-            element.check()
-        else:
-            with tab.expect_navigation() as leaving:
-                element.click()
-            answer = leaving.value
-            assert answer is not None
+    answer = opened(page, window, site.people)
     (sources / f"{_file_name(page)}.html").write_text(answer.text())
-    window.wait_for_answers()
     faults = [*_overweight(scale), *judged(tab, "desk")]
     tab.set_viewport_size(PHONE)
     faults += [fault for fault in judged(tab, "phone") if fault not in faults]
@@ -127,6 +111,31 @@ def test_page_weighs_little_where_its_files_have_been_loaded(site: Site) -> None
         weights.append(scale.kilobytes())
     assert weights[0] > MOST_KILOBYTES_AFTER
     assert weights[1] <= MOST_KILOBYTES_AFTER, scale.heaviest()
+
+
+def opened(page: Page, window: Visitor, people: People) -> Response:
+    """Go to the page and take its steps; the answer that brought what is shown in the end."""
+    tab = window.page
+    address = ROUTES[page.route].address(*page.rows(people))
+    address += page.query.format(*page.chosen(people))
+    if page.status != 200:
+        window.expect(page.status)
+    answer = tab.goto(address)
+    assert answer is not None
+    assert answer.status == page.status, address
+    for selector, typed in page.steps:
+        element = tab.locator(selector).first
+        if typed is not None:
+            element.fill(typed)
+        elif element.get_attribute("type") == "checkbox":
+            element.check()
+        else:
+            with tab.expect_navigation() as leaving:
+                element.click()
+            answer = leaving.value
+            assert answer is not None
+    window.wait_for_answers()
+    return answer
 
 
 def _overweight(scale: Scale) -> list[str]:

@@ -230,7 +230,7 @@ def test_many_trades_are_read_page_by_page_with_the_same_statements(
     address = of_offer(world)
     while address:
         body = visitor.get(address).content.decode()
-        seen += re.findall(r'fw-semibold">(\w+)</span>', body)
+        seen += re.findall(r'translate="no">(\w+)</span>', body)
         following = re.search(r'href="([^"]+)" rel="next"', body)
         address = following[1] if following else ""
     assert len(seen) == len(set(seen)) == 2 * PAGE_SIZE
