@@ -14,7 +14,7 @@ RUN /venv/bin/pip install --no-cache-dir --require-hashes --requirement /tmp/run
 COPY . .
 COPY --from=front-end /build/node_modules ./node_modules
 RUN /venv/bin/python -m tools.front_end --copy-only && rm -rf node_modules \
-    && /venv/bin/python -m tools.messages compile \
+    && /venv/bin/python -m tools.messages compile && /venv/bin/python -m tools.fonts \
     && DJANGO_SETTINGS_MODULE=pamm_platform.settings.collect /venv/bin/python manage.py collectstatic --noinput --verbosity=0 \
     && /venv/bin/python -m compileall -q /app /venv/lib
 

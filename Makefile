@@ -15,7 +15,7 @@ help:
 	echo 'make test        checks and all tests, on embedded PostgreSQL and Redis'
 	echo 'make soak        SEEDS=500 random brokers with faults and crashes beside a model of the rules; CAMPAIGNS=1: all other campaigns, too'
 	echo 'make bench       ratios to what the same database can do at best, written to docs/benchmarks.md (about 12 minutes)'
-	echo 'make check       only the checks: ruff, mypy, import-linter, migrations, deployment settings'
+	echo 'make check       only the checks: ruff, mypy, import-linter, translations, migrations, deployment settings'
 	echo 'make lock        renew the lock files after a change of pyproject.toml or package.json (needs uv and npm)'
 	echo 'Variables: PYTHON (interpreter, 3.11 or newer), DEMO_PORT, DEMO_ALPHA_PORT, DEMO_BETA_PORT, DEMO_TRADING_PORT, DEMO_CONSOLE_PORT; of bench BENCH_SIZE, BENCH_PAIRS'
 

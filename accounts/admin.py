@@ -15,6 +15,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext
 from django.views.decorators.debug import sensitive_variables
 from unfold.decorators import action
 from unfold.enums import ActionVariant
@@ -456,7 +457,9 @@ class AgentAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("agents it introduced"))
     def below(self, agent: Agent) -> str:
-        return ", ".join(str(child) for child in agent.children.select_related("user").order_by("pk"))
+        return pgettext("between parts of a list", ", ").join(
+            str(child) for child in agent.children.select_related("user").order_by("pk")
+        )
 
     @action(description=_("Place under an agent"), url_path="place", permissions=["administer"], icon="lan")
     def place(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -606,7 +609,7 @@ class OpenAccountForm(forms.Form):
 @admin.register(User, site=back_office)
 class UserAdmin(BackOfficeAdmin):
     changers = ADMINISTRATORS
-    list_display = ("email", "full_name", "roles", "is_active", "date_joined")
+    list_display = ("email", "name", "roles", "is_active", "date_joined")
     list_filter = ("memberships__role", "is_active")
     search_fields = ("email", "last_name", "=public_id")
     ordering: ClassVar = ["email"]
@@ -638,9 +641,15 @@ class UserAdmin(BackOfficeAdmin):
         own = ["is_active"] if obj is not None and obj.pk == request.user.pk else []
         return [*self.readonly_fields, *own]
 
+    @admin.display(description=_("name"))
+    def name(self, user: User) -> str:
+        return user.full_name
+
     @admin.display(description=_("roles"))
     def roles(self, user: User) -> str:
-        return ", ".join(str(membership.get_role_display()) for membership in user.memberships.all())
+        return pgettext("between parts of a list", ", ").join(
+            str(membership.get_role_display()) for membership in user.memberships.all()
+        )
 
     @admin.display(description=_("statements"))
     def statements(self, user: User) -> SafeString:

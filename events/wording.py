@@ -78,7 +78,7 @@ def message_of(code: str, facts: Mapping[str, Any], occurred_at: datetime) -> Me
     written = _written(facts)
     words = _words_of(kind, facts)
     details = [(str(label), str(written[name])) for name, label in _LABELS.items() if written[name]]
-    details.append((_now("When"), date_format(localtime(occurred_at), "j M Y, H:i")))
+    details.append((_now("When"), date_format(localtime(occurred_at), "DATETIME_FORMAT")))
     return Message(
         kind,
         str(words.title) % written,

@@ -244,9 +244,12 @@ def waiting_reason(request: Request) -> str:
         ),
         "no_live_price": _("Waits until every open position has a live price."),
         "account_held": _("Waits: the broker is checking the account."),
-        "transfer_under_way": _("Waits for the trading server to confirm the movement of the money."),
+        "transfer_under_way": (
+            moving := _("Waits for the trading server to confirm the movement of the money.")
+        ),
         "remainder": _("Waits one rollover: a remainder in the account is cleared first."),
         "others_first": _("Waits until all investors have been paid: the manager's own capital leaves last."),
+        **dict.fromkeys(Request.RETURNING_REASONS, moving),
     }
     return reasons.get(request.reason_code, _("Waits for the next rollover."))
 

@@ -279,6 +279,11 @@ def style_sheet(request: HttpRequest) -> str:
     return static("css/back_office.css")
 
 
+def style_sheet_of_language(request: HttpRequest) -> str:
+    """Letters of Chinese; rules that nothing else falls under."""
+    return static("css/chinese.css")
+
+
 def favicon(request: HttpRequest) -> str:
     """The same mark in the browser's tab as in the cabinet."""
     return icon_url_of(request.broker)  # type: ignore[attr-defined]

@@ -49,6 +49,8 @@ msgstr ""
 "Plural-Forms: nplurals={forms}; plural={rule};\\n"
 
 """
+#: Context of what stands between the parts of a list: with a blank in some languages only.
+LIST = "between parts of a list"
 #: What must be in a translation as it is in the original.
 KEPT = re.compile(r"%\(\w+\)[sd]|%%|%[sd]|\{[\w.!:]*\}|</?[a-z][^>]*>|&\w+;")
 
@@ -68,18 +70,18 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def bring_up_to_date() -> None:
+def bring_up_to_date(locales: Path = LOCALES) -> None:
     """New messages come in without a translation, those no longer in the code go."""
     found = messages_of_code()
-    for path in catalogues():
+    for path in catalogues(locales):
         catalogue = _read(path)
         catalogue.update(found, no_fuzzy_matching=True)
         path.write_text(written(catalogue))
 
 
-def compile_catalogues() -> None:
+def compile_catalogues(locales: Path = LOCALES) -> None:
     """Write the `.mo` beside every `.po` that is newer; whoever reads one meanwhile reads the old one."""
-    for path in catalogues():
+    for path in catalogues(locales):
         compiled = path.with_suffix(".mo")
         if compiled.exists() and compiled.stat().st_mtime_ns >= path.stat().st_mtime_ns:
             continue
@@ -90,10 +92,10 @@ def compile_catalogues() -> None:
         beside.replace(compiled)
 
 
-def faults_of_catalogues() -> Iterator[str]:
+def faults_of_catalogues(locales: Path = LOCALES) -> Iterator[str]:
     """One line for each message that is missing, left over, not translated or not of its original's form."""
     wanted = {_key(message): message for message in messages_of_code() if message.id}
-    for path in catalogues():
+    for path in catalogues(locales):
         language = path.parent.parent.name
         catalogue = _read(path)
         had = {_key(message): message for message in catalogue if message.id}
@@ -122,8 +124,8 @@ def messages_of_code() -> Catalog:
     return catalogue
 
 
-def catalogues() -> list[Path]:
-    return sorted(LOCALES.glob("*/LC_MESSAGES/django.po"))
+def catalogues(locales: Path = LOCALES) -> list[Path]:
+    return sorted(locales.glob("*/LC_MESSAGES/django.po"))
 
 
 def written(catalogue: Catalog) -> str:
@@ -181,7 +183,7 @@ def _faults(message: Message, plurals: int) -> Iterator[str]:
     for translation in translations:
         if Counter(KEPT.findall(translation)) not in allowed:
             yield f"placeholders or tags differ in {translation!r}"
-        if _edges(translation) != _edges(originals[-1]):
+        if message.context != LIST and _edges(translation) != _edges(originals[-1]):
             yield f"begins or ends with other white space in {translation!r}"
 
 

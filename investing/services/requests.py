@@ -4,7 +4,7 @@ Everything a person can be told at once is checked when he asks; what depends on
 price, its margin) is checked again there.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from functools import wraps
@@ -489,7 +489,8 @@ def _end(request: Request, state: Request.State, *, reason_code: str, note: str 
 
 def end_deposits_of(account: PammAccount, *, reason_code: str) -> None:
     """End the deposits of an account that takes no more, in the caller's transaction, its row locked: what
-    stands in transit goes back. One that a rollover is collecting at this moment is ended by that rollover.
+    stands in transit goes back. One that a rollover is collecting at this moment is ended by a rollover, also
+    where the account takes deposits again by then.
     """
     deposits = Request.objects.filter(
         account=account, kind=Request.Kind.DEPOSIT, state__in=Request.OPEN_STATES
@@ -499,19 +500,24 @@ def end_deposits_of(account: PammAccount, *, reason_code: str) -> None:
         if locked.state in (Request.State.PENDING, Request.State.CONFIRMED):
             _end(locked, Request.State.CANCELLED, reason_code=reason_code)
         elif not _call_back(locked):
+            locked.reason_code = reason_code
+            locked.save(update_fields=["reason_code"])
             continue
         record_event("request.cancelled", subject=locked.public_id, reason=reason_code)
 
 
-def cancel_for_stop(investments: Collection[int]) -> None:
-    """End deposits of investments whose stop is reached, in the caller's transaction. Those that the rollover
-    has collected already are ended by it.
+def cancel_for_stop(stopped: Mapping[int, Collection[int]]) -> None:
+    """End deposits of `stopped` owners (by account), into whatever investment of theirs, in the caller's
+    transaction. Those that the rollover has collected already are ended by it.
     """
+    theirs = Q()
+    for account, owners in stopped.items():
+        theirs |= Q(account=account, investment__owner__in=owners)
     deposits = (
         Request.objects.select_for_update(of=("self",))
         .select_related("investment")
         .filter(
-            investment__in=investments,
+            theirs,
             kind=Request.Kind.DEPOSIT,
             state__in=(Request.State.PENDING, Request.State.CONFIRMED),
         )

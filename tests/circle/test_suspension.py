@@ -99,6 +99,26 @@ def test_deposit_that_a_rollover_has_collected_goes_back_at_the_next_price(
     assert [str(found) for found in (*verify_account(offer.account_id).differences, *verify_ledger())] == []
 
 
+def test_deposit_that_was_being_collected_goes_back_also_where_the_suspension_has_ended(
+    desk: Desk, bob: PersonalAccount, stake: Investment, offer: Offer
+) -> None:
+    collected = desk.add_money(fresh(stake), "200.00")
+    Request.objects.filter(pk=collected.pk).update(state=Request.State.COLLECTING)
+    suspended(desk, offer)
+    # Nothing moves at this price.
+    desk.hold(offer.account, Decimal("-1.00"))
+    desk.age_ticks(seconds=4000)
+    desk.roll(offer.account)
+    resumed(desk, offer)
+    desk.earn(offer.account, Decimal("1.00"))
+    desk.roll(offer.account)
+    collected.refresh_from_db()
+    assert (collected.state, collected.reason_code) == (Request.State.FAILED, "account_suspended")
+    settle_open_transfers()
+    assert desk.balance(bob.login) == Decimal("1000.00")
+    assert_books_agree(desk, offer.account)
+
+
 def test_who_is_in_a_suspended_account_withdraws_and_leaves_at_its_rollovers(
     desk: Desk, bob: PersonalAccount, stake: Investment, offer: Offer
 ) -> None:

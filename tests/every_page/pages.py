@@ -231,6 +231,7 @@ NO_PAGES = {
     "brokers:brand-image": FILE,
     "brokers:brand-icon": FILE,
     "brokers:choose-theme": POSTED,
+    "accounts:choose-language": POSTED,
     "offers:start-by-link": "leads on to the steps of joining",
     "accounts:decline-invitation": POSTED,
     "accounts:sign-out-elsewhere": POSTED,

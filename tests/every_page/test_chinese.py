@@ -6,26 +6,38 @@ from dataclasses import replace
 import pytest
 from django.test import Client
 from django.urls import reverse
+from fontTools.ttLib import TTFont
 
 from accounts.models import User
 from pamm_platform.admin_site import back_office
 from tests.every_page.conftest import Site
 from tests.every_page.pages import PAGES, Page
+from tests.every_page.people import VISITOR
 from tests.every_page.test_every_page import OPEN_FOLDS, PHONE, TOO_WIDE, opened
 from tests.every_page.words import english_in, names_of_data
 from tests.worlds import signed_in
+from tools.fonts import FONTS, chinese_letters
 
 CHINESE = "zh-CN"
+MOST_BYTES_OF_LETTERS = 160_000
 LISTS = sorted(f"{model._meta.app_label}_{model._meta.model_name}" for model in back_office._registry)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def names(site: Site) -> re.Pattern[str]:
     return names_of_data()
 
 
+@pytest.fixture(scope="module")
+def letters() -> frozenset[str]:
+    """Those of the font that pages bring along."""
+    return frozenset(map(chr, TTFont(FONTS / "zh-hans.woff2").getBestCmap()))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=str)
-def test_page_is_chinese_and_fits(page: Page, site: Site, names: re.Pattern[str]) -> None:
+def test_page_is_chinese_and_fits(
+    page: Page, site: Site, names: re.Pattern[str], letters: frozenset[str]
+) -> None:
     window = site.window_of(page.who, CHINESE)
     tab = window.page
     tab.set_viewport_size(PHONE)
@@ -35,6 +47,7 @@ def test_page_is_chinese_and_fits(page: Page, site: Site, names: re.Pattern[str]
     tab.evaluate(OPEN_FOLDS)
     faults = [f"too wide: {part}" for part in [tab.evaluate(TOO_WIDE)] if part]
     faults += english_in(tab.content(), names)
+    faults += [f"no letter: {letter}" for letter in chinese_letters(tab.content()) if letter not in letters]
     if tab.evaluate("document.documentElement.lang") != "zh-hans":
         faults.append("lang")
     faults += window.take_troubles()
@@ -62,3 +75,16 @@ def test_back_office_is_chinese(name: str, staff: Client, names: re.Pattern[str]
         assert answer.status_code == 200, address
         faults += english_in(answer.content.decode(), names)
     assert not faults, "\n".join(["", *faults])
+
+
+def test_letters_are_loaded_for_chinese_only(site: Site) -> None:
+    """On a machine that has none, such as this one: in English there are only the names of languages."""
+    for locale, loads in (("en-US", False), (CHINESE, True)):
+        window, scale = site.window_of(VISITOR, locale), site.scale_of(VISITOR, locale)
+        scale.begin(empty_cache=True)
+        window.page.goto("/")
+        window.wait_for_answers()
+        window.page.evaluate("document.fonts.ready")
+        found = [line for line in scale.heaviest() if "zh-hans.woff2" in line]
+        assert bool(found) == loads
+        assert all(int(line.split()[0]) < MOST_BYTES_OF_LETTERS for line in found)

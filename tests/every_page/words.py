@@ -9,8 +9,10 @@ from django.db import models
 from accounts.models import Manager, PammAccount, User
 from brokers.models import Broker, HostName
 from investing.models import Request
+from ledger.models import Entry
 from offers.models import Offer
-from rollover.models import CountedDeal
+from outbox.models import Event
+from rollover.models import CountedDeal, Rollover
 from trading.models import TradingGroup, TradingServer
 
 #: Attributes that are shown or told.
@@ -25,15 +27,16 @@ DRAWN = {"material-symbols-outlined", "monogram", "avatar-initial"}
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 #: Written with Latin letters in Chinese, too.
 LATIN = {
-    "API", "BHD", "CA", "CSS", "CSV", "Chrome", "Cookie", "EUR", "FIDO", "Firefox", "HTML", "ID", "IP", "JPY",
-    "JSON", "JavaScript", "KB", "Linux", "MetaTrader", "PAMM", "PDF", "PEM", "PIN", "QR", "SHA", "TOTP",
-    "URL", "USD", "UTC", "WebAuthn", "English", "TradingView", "Lightweight", "Charts",
+    "API", "Aa", "BHD", "CA", "CSS", "CSV", "Chrome", "Cookie", "EUR", "FIDO", "Firefox", "HTML", "ID", "IP",
+    "JPEG", "JPY", "JSON", "JavaScript", "KB", "Linux", "MB", "MetaTrader", "PAMM", "PDF", "PEM", "PIN",
+    "PNG", "QR", "SHA", "TOTP", "URL", "USD", "UTC", "WebAuthn", "WebP", "English", "TradingView",
+    "Lightweight", "Charts",
 }  # fmt: skip
 WORD = re.compile(r"[A-Za-zÀ-ÿ][A-Za-zÀ-ÿ'’]+")
 #: Addresses, identifiers, colours, names of time zones, and what a script fills in.
 CODES = re.compile(
     r"https?://\S+|\S+@\S+\.\w+|[\w-]+\.(?:localhost|example)\b\S*|[A-Z][a-z]+/[A-Z][A-Za-z/_-]+"
-    r"|[0-9a-f]{8}-[0-9a-f-]{27}|…?[0-9a-f]{12}|PM[0-9A-Z]{20,}|#[0-9a-f]{6}|\{\w+\}",
+    r"|[0-9a-f]{8}-[0-9a-f-]{27}|…?[0-9a-f]{12}|PM[0-9A-Z]{20,}|\b[A-Z2-7]{32}\b|#[0-9a-f]{6}|\{\w+\}",
     re.ASCII,
 )
 
@@ -75,9 +78,9 @@ def english_in(page: str, names: re.Pattern[str]) -> list[str]:
     """Each text of the page with an English word in it; `names` are of people and things."""
     reader = _Reader()
     reader.feed(page)
-    found = {}
+    found: dict[str, None] = {}
     for text in reader.found:
-        plain = CODES.sub(" ", names.sub(" ", text))
+        plain = names.sub(" ", CODES.sub(" ", text))
         if any(word not in LATIN for word in WORD.findall(plain)):
             found[" ".join(text.split())[:140]] = None
     return list(found)
@@ -91,7 +94,7 @@ def names_of_data() -> re.Pattern[str]:
 
 def _names() -> Iterator[str]:
     called: list[tuple[type[models.Model], tuple[str, ...]]] = [
-        (Broker, ("name",)),
+        (Broker, ("name", "slug")),
         (HostName, ("host",)),
         (User, ("email", "first_name", "last_name")),
         (Manager, ("display_name", "biography")),
@@ -101,6 +104,10 @@ def _names() -> Iterator[str]:
         (TradingServer, ("name", "host")),
         (TradingGroup, ("name",)),
         (CountedDeal, ("symbol",)),
+        # Codes that the staff search for.
+        (Entry, ("kind", "source")),
+        (Event, ("kind",)),
+        (Rollover, ("reason_code",)),
     ]
     for model, fields in called:
         for row in model._default_manager.values_list(*fields).distinct():

@@ -104,6 +104,7 @@ PUBLIC = {
     "brokers:design",
     "brokers:design-sheet",
     "brokers:choose-theme",
+    "accounts:choose-language",
     "offers:leaderboard",
     "offers:comparison",
     "widgets:leaderboard",

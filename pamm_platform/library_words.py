@@ -1,8 +1,10 @@
-"""Words that django-unfold shows and for which it has no catalogue: here they are found for ours."""
+"""Words of libraries for which they have no catalogue, or not the words that ours has: found here, they come
+into our catalogues, which are asked first.
+"""
 
 from django.utils.translation import gettext_noop
 
-WORDS = (
+UNFOLD = (
     gettext_noop("All applications"),
     gettext_noop("Apply Filters"),
     gettext_noop("Choose file to upload"),
@@ -39,4 +41,31 @@ WORDS = (
     gettext_noop("Toggle password visibility"),
     gettext_noop("True"),
     gettext_noop("Type to search"),
+)
+
+ALLAUTH = (
+    gettext_noop("Add Email"),
+    gettext_noop("Add Email Address"),
+    gettext_noop("Bad Token"),
+    gettext_noop("Change Email"),
+    gettext_noop("Confirm Email Address"),
+    gettext_noop("Current email"),
+    gettext_noop("Do you really want to remove the selected email address?"),
+    gettext_noop("Email Address"),
+    gettext_noop("Email Addresses"),
+    gettext_noop("Email Changed"),
+    gettext_noop("Email Confirmation"),
+    gettext_noop("Email Removed"),
+    gettext_noop("Email address %(deleted_email)s has been removed from your account."),
+    gettext_noop("Please Confirm Your Email Address"),
+    gettext_noop("Primary"),
+    gettext_noop("Primary email address set."),
+    gettext_noop("Re-send Verification"),
+    gettext_noop("Removed email address %(email)s."),
+    gettext_noop("The following email addresses are associated with your account:"),
+    gettext_noop("Verify Your Email Address"),
+    gettext_noop("You cannot activate two-factor authentication until you have verified your email address."),
+    gettext_noop("You cannot remove your primary email address (%(email)s)."),
+    gettext_noop("You have confirmed %(email)s."),
+    gettext_noop("Your email has been confirmed."),
 )
