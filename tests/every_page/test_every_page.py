@@ -156,7 +156,7 @@ def opened(page: Page, window: Visitor, people: People) -> Response:
         element = tab.locator(selector).first
         if typed is not None:
             element.fill(typed)
-        elif element.get_attribute("type") == "checkbox":
+        elif element.get_attribute("type") in {"checkbox", "radio"}:
             element.check()
         else:
             with tab.expect_navigation() as leaving:
