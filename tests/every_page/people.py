@@ -63,9 +63,7 @@ class People:
         (line,) = figures_of([self.investment]).values()
         amounts = {Stop.Kind.STOP_LOSS: floor_money(line.value / 2, self.account.currency_digits)}
         stops = set_stops(investment=self.investment, amounts=amounts, by=self.investment.owner)
-        # The demo's plan may have set a take profit, too.
-        (made,) = (stop for stop in stops if stop.kind == Stop.Kind.STOP_LOSS)
-        return made
+        return next(stop for stop in stops if stop.is_loss)
 
     @cached_property
     def manager(self) -> Manager:
