@@ -25,7 +25,7 @@ from tests.offers.drafts import EXAMPLE_1, draft
 from tests.worlds import enrol
 
 INVESTOR, MANAGER, AGENT = "investor", "manager", "agent"
-NEWCOMER, SECURED, STAFF = "newcomer", "secured", "staff"
+NEWCOMER, SECURED, STAFF, ADMIN = "newcomer", "secured", "staff", "admin"
 VISITOR = ""
 
 
@@ -40,6 +40,7 @@ class People:
             NEWCOMER: self.newcomer,
             SECURED: self.secured,
             STAFF: User.objects.get(email="dealer@alpha.example"),
+            ADMIN: User.objects.get(email="admin@alpha.example"),
         }
         return found[who]
 

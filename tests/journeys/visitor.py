@@ -61,12 +61,14 @@ PATIENCE_SECONDS = 10.0
 class Visitor:
     """One browser context at one broker's host, and what went wrong in it."""
 
-    def __init__(self, browser: Browser, site: str, name: str, **options: Any) -> None:
+    def __init__(
+        self, browser: Browser, site: str, name: str, *, locale: str = "en-US", **options: Any
+    ) -> None:
         self.name = name
         self._troubles: list[str] = []
         self._expected_status: int | None = None
         self._under_way: set[Request] = set()
-        self._context = browser.new_context(base_url=site, locale="en-US", **options)
+        self._context = browser.new_context(base_url=site, locale=locale, **options)
         self._context.expose_function("reportViolation", self._note_violation)
         self._context.add_init_script(REPORT_VIOLATIONS)
         self.page: Page = self._context.new_page()
