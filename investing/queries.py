@@ -31,7 +31,7 @@ from offers.queries import current_terms_of
 
 def requests_of(user: User) -> QuerySet[Request]:
     """Requests for this person's own investments, latest first."""
-    return _with_relations().filter(investment__owner=user).order_by("-id")
+    return _with_relations().filter(investment__owner=user).order_by("-created_at", "-id")
 
 
 def requests_of_manager(user: User) -> QuerySet[Request]:
