@@ -97,7 +97,7 @@ def managed_account(request: HttpRequest, account_id: uuid.UUID) -> HttpResponse
     context = {
         "row": row,
         "account": account,
-        "ranges": [choice.value for choice in ChartRange],
+        "ranges": ChartRange.with_labels(),
         "investors": [stake for stake in stakes if not stake.investment.is_own_capital],
         "own": [stake for stake in stakes if stake.investment.is_own_capital],
         "own_requests": own_requests.order_by("pk"),

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,8 @@ def session_of(user: User, *, at: float) -> SessionStore:
         *({"method": "mfa", "at": at, "id": factor.pk} for factor in factors),
     ]
     session["account_authentication_methods_user"] = str(user.pk)
+    # By the clock of the pages, which may stand at another moment than this machine's.
+    session.set_expiry(datetime.fromtimestamp(at, UTC) + timedelta(hours=12))
     session.save()
     return session
 

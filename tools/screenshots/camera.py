@@ -3,10 +3,8 @@
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
-from django.contrib.sessions.models import Session
 from PIL import Image
 from playwright.sync_api import Page as Tab
 
@@ -14,7 +12,6 @@ from tests.every_page.pages import Page, open_page
 from tests.every_page.site import DESK, PHONE, Site
 from tests.journeys.visitor import Visitor
 from tools.screenshots.mails import Letter
-from tools.screenshots.moment import MOMENT
 
 SIZES = {"1440": DESK, "390": PHONE}
 THEMES = ("light", "dark")
@@ -90,12 +87,9 @@ class Camera:
         yield from (Shown(section, letter.subject, f"e-mail-{letter.name}") for letter in letters)
 
     def _window(self, who: str, look: Look) -> Visitor:
-        window = self._site.new_window(
+        return self._site.new_window(
             who, viewport=SIZES[look.width], color_scheme=look.theme, locale=self._locale
         )
-        # Sessions are as old as this machine's clock says, which is not the pages'.
-        Session.objects.update(expire_date=MOMENT + timedelta(days=1))
-        return window
 
     def _keep(self, tab: Tab, look: Look, name: str) -> None:
         # A window as tall as the page: what is fixed to its lower edge stands below everything else.

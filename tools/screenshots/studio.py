@@ -1,6 +1,5 @@
 """The demo as it is pictured: a year of history that ends at one moment, at which the pages' clock stands."""
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -57,10 +56,11 @@ def studio(services: Services, *, days: int, language: str) -> Iterator[Site]:
 
 def _prepare(people: People, language: str) -> None:
     """Every row that some page needs, made at the pictures' moment; the latest news are unread."""
-    User.objects.update(language=language)
+    if language != "en":
+        # Pages follow the browser's language; e-mails that of who gets them.
+        User.objects.update(language=language)
     for page in (*PAGES, *BACK_OFFICE):
         address_of(page, people)
     while deliver_notifications():
         pass
     Notification.objects.filter(kind="request_executed").update(read_at=None)
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
