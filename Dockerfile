@@ -4,7 +4,7 @@ WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts --omit=dev
 
-# The virtual environment with the locked packages, and the collected static files.
+# The virtual environment with the locked packages, the collected static files, the compiled words.
 FROM python:3.13-slim-bookworm AS build
 ENV PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /app
@@ -14,6 +14,7 @@ RUN /venv/bin/pip install --no-cache-dir --require-hashes --requirement /tmp/run
 COPY . .
 COPY --from=front-end /build/node_modules ./node_modules
 RUN /venv/bin/python -m tools.front_end --copy-only && rm -rf node_modules \
+    && /venv/bin/python -m tools.messages compile && /venv/bin/python -m tools.fonts \
     && DJANGO_SETTINGS_MODULE=pamm_platform.settings.collect /venv/bin/python manage.py collectstatic --noinput --verbosity=0 \
     && /venv/bin/python -m compileall -q /app /venv/lib
 

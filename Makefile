@@ -19,7 +19,7 @@ help:
 	echo 'make bench       ratios to what the same database can do at best, written to docs/benchmarks.md (about 12 minutes)'
 	echo 'make bench-web   what pages take with 20 people at once, beside a bare Django page, written to docs/benchmarks-web.md (about 15 minutes)'
 	echo 'make screenshots  every page of the demo at two widths, light and dark, into docs/screenshots (about 8 minutes)'
-	echo 'make check       only the checks: ruff, mypy, import-linter, migrations, deployment settings'
+	echo 'make check       only the checks: ruff, mypy, import-linter, translations, migrations, deployment settings'
 	echo 'make lock        renew the lock files after a change of pyproject.toml or package.json (needs uv and npm)'
 	echo 'Variables: PYTHON (interpreter, 3.11 or newer), DEMO_PORT, DEMO_ALPHA_PORT, DEMO_BETA_PORT, DEMO_TRADING_PORT, DEMO_CONSOLE_PORT; of bench BENCH_SIZE, BENCH_PAIRS; of bench-web BENCH_WEB_ROUNDS, BENCH_WEB_TIMES; of screenshots PAGES (parts of names)'
 

@@ -14,6 +14,7 @@ from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from accounts.devices import device_of
@@ -48,9 +49,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         visitor: User = super().save_user(request, user, form, commit=False)
         if not commit:
             return visitor
-        accept_visitor(
-            visitor, invitation=invitation_of(request), accepted_terms=broker_in_scope().client_terms_url
-        )
+        broker, language = broker_in_scope(), get_language() or ""
+        # E-mails know no browser: they are in the language somebody signed up in.
+        visitor.language = language if language != broker.language else ""
+        accept_visitor(visitor, invitation=invitation_of(request), accepted_terms=broker.client_terms_url)
         # The password was typed here a moment ago: it is not asked for again before a second factor is set
         # up, which may be the first thing the broker demands.
         record_authentication(request, visitor, "password", email=visitor.email)

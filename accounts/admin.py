@@ -15,6 +15,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext
 from django.views.decorators.debug import sensitive_variables
 from unfold.decorators import action
 from unfold.enums import ActionVariant
@@ -50,7 +51,7 @@ from accounts.services import (
 )
 from accounts.web.release import ReleaseForm, differing, effect_facts
 from brokers.errors import Refusal
-from investing.services import order_closing, set_margin_policy
+from investing.services import order_closing, resume_account, set_margin_policy, suspend_account
 from pamm_platform.admin_pages import (
     BackOfficeAdmin,
     ListOnlyAdmin,
@@ -134,7 +135,7 @@ class PammAccountAdmin(ReadOnlyAdmin):
         "created_at",
         "rollovers",
     ]
-    actions_detail: ClassVar = ["roll_over", "release", "margin_policy_action", "close"]
+    actions_detail: ClassVar = ["roll_over", "release", "margin_policy_action", "suspend", "close"]
 
     @admin.display(description=_("held because"))
     def held_because(self, account: PammAccount) -> Any:
@@ -236,6 +237,54 @@ class PammAccountAdmin(ReadOnlyAdmin):
             facts=_facts(account),
             submit=_("Set"),
             warning=_("Closing in proportion is done before the price is read: all investors bear its cost."),
+        )
+
+    @action(
+        description=_("Suspend or resume"),
+        url_path="suspend",
+        permissions=["decide"],
+        icon="pause_circle",
+        variant=ActionVariant.DANGER,
+    )
+    def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        account: PammAccount = self.get_or_404(request, object_id)
+        form = NoteForm(request.POST or None)
+        if account.state == PammAccount.State.SUSPENDED:
+            return self.confirmed(
+                request,
+                lambda: resume_account(
+                    account=account, by=staff_member(request), note=form.cleaned_data["note"]
+                ),
+                row=account,
+                done=lambda: (
+                    _now("%(account)s takes investments again: %(note)s")
+                    % {"account": account, "note": form.cleaned_data["note"]}
+                ),
+                title=_("End the suspension of this account"),
+                form=form,
+                facts=_facts(account),
+                submit=_("Resume"),
+                warning=_("Its open offers take investments again. Its investors and manager are told."),
+            )
+        return self.confirmed(
+            request,
+            lambda: suspend_account(
+                account=account, by=staff_member(request), note=form.cleaned_data["note"]
+            ),
+            row=account,
+            done=lambda: (
+                _now("%(account)s is suspended: %(note)s")
+                % {"account": account, "note": form.cleaned_data["note"]}
+            ),
+            title=_("Suspend this account"),
+            form=form,
+            facts=_facts(account),
+            submit=_("Suspend"),
+            warning=_(
+                "Nobody joins or adds money until you resume it, and deposits under way go back. "
+                "Withdrawals, closes, rollovers and fees go on, and so does trading: take the right to trade "
+                "away on the trading server if that has to stop. Its investors and manager are told."
+            ),
         )
 
     @action(
@@ -364,7 +413,9 @@ class AgentAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("agents it introduced"))
     def below(self, agent: Agent) -> str:
-        return ", ".join(str(child) for child in agent.children.select_related("user").order_by("pk"))
+        return pgettext("between parts of a list", ", ").join(
+            str(child) for child in agent.children.select_related("user").order_by("pk")
+        )
 
     @action(description=_("Place under an agent"), url_path="place", permissions=["administer"], icon="lan")
     def place(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -514,7 +565,7 @@ class OpenAccountForm(forms.Form):
 @admin.register(User, site=back_office)
 class UserAdmin(BackOfficeAdmin):
     changers = ADMINISTRATORS
-    list_display = ("email", "full_name", "roles", "is_active", "date_joined")
+    list_display = ("email", "name", "roles", "is_active", "date_joined")
     list_filter = ("memberships__role", "is_active")
     search_fields = ("email", "last_name", "=public_id")
     ordering: ClassVar = ["email"]
@@ -546,9 +597,15 @@ class UserAdmin(BackOfficeAdmin):
         own = ["is_active"] if obj is not None and obj.pk == request.user.pk else []
         return [*self.readonly_fields, *own]
 
+    @admin.display(description=_("name"))
+    def name(self, user: User) -> str:
+        return user.full_name
+
     @admin.display(description=_("roles"))
     def roles(self, user: User) -> str:
-        return ", ".join(str(membership.get_role_display()) for membership in user.memberships.all())
+        return pgettext("between parts of a list", ", ").join(
+            str(membership.get_role_display()) for membership in user.memberships.all()
+        )
 
     @admin.display(description=_("statements"))
     def statements(self, user: User) -> SafeString:

@@ -118,3 +118,16 @@ class AlreadyManager(Refusal):
     code = "already_manager"
     status = 409
     message = _("This person is already a manager.")
+
+
+class OnlyManagerDiscloses(Refusal):
+    """The strategy is the manager's: the broker may hide it, not show more of it."""
+
+    code = "only_manager_discloses"
+    status = 403
+    message = _("Only the manager of an account can show more of its trades.")
+
+
+class DisclosureDelayOutOfRange(Refusal):
+    code = "disclosure_delay_out_of_range"
+    message = _("The delay is at least one hour and at most {most} days.")

@@ -4,6 +4,7 @@ Users and roles, personal accounts, managers, PAMM accounts, the broker's own ac
 """
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -36,6 +37,9 @@ class Role(models.TextChoices):
 STAFF_ROLES = frozenset({Role.ADMIN, Role.DEALER, Role.AUDITOR, Role.OPERATOR})
 DECIDING_ROLES = frozenset({Role.ADMIN, Role.DEALER})
 """Who may approve, order and release; auditors look on."""
+
+LEAST_DISCLOSURE_DELAY, MOST_DISCLOSURE_DELAY = timedelta(hours=1), timedelta(days=365)
+USUAL_DISCLOSURE_DELAY = timedelta(days=7)
 
 
 class UserManager(TenantManager["User"]):
@@ -138,7 +142,7 @@ class Membership(TenantModel):
     """A role somebody has."""
 
     user = TenantForeignKey(User, related_name="memberships")
-    role = models.CharField(max_length=10, choices=Role)
+    role = models.CharField(_("role"), max_length=10, choices=Role)
     granted_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -284,6 +288,10 @@ class PammAccount(TradingAccount):
     description = models.TextField(blank=True, max_length=4000)
     state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
     disclosure = models.CharField(max_length=8, choices=Disclosure, default=Disclosure.HIDDEN)
+    disclosure_delay = models.DurationField(
+        default=USUAL_DISCLOSURE_DELAY,
+        help_text=_("How long after it was closed a trade stays unseen where they are shown delayed."),
+    )
     minimum_own_capital = AmountField(default=0)
     leverage = models.PositiveSmallIntegerField(default=100)
     margin_policy = models.CharField(
@@ -330,7 +338,41 @@ class PammAccount(TradingAccount):
             ),
             models.CheckConstraint(condition=models.Q(units__gte=0), name="accounts_pammaccount_units"),
             whole_minor_units("accounts_pammaccount_whole", "minimum_own_capital"),
+            models.CheckConstraint(
+                condition=models.Q(
+                    disclosure_delay__gte=LEAST_DISCLOSURE_DELAY, disclosure_delay__lte=MOST_DISCLOSURE_DELAY
+                ),
+                name="accounts_pammaccount_delay",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def shows_positions(self) -> bool:
+        """Whether whoever sees the account may see what is open in it."""
+        return self.disclosure == self.Disclosure.OPEN
+
+
+class OpenPositions(TenantModel):
+    """What was open in an account when its last rollover was done, so that no page asks the trading server.
+
+    Only of accounts that show their positions: hiding them deletes the row. A passing picture that no money
+    follows from, so neither history nor part of the chain. `positions`: texts of symbol, side, lots,
+    opened_at, price_open, price and result (profit and swap); `equity` is the pool's at that moment.
+    """
+
+    account = TenantOneToOneField(PammAccount, related_name="open_positions")
+    seen_at = models.DateTimeField()
+    equity = AmountField()
+    currency_digits = models.PositiveSmallIntegerField()
+    positions = models.JSONField(default=list)
+
+    class Meta:
+        constraints = [
+            whole_minor_units("accounts_openpositions_whole", "equity"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.seen_at:%Y-%m-%d %H:%M}"

@@ -251,7 +251,7 @@ class UnitEntry(BulkHistoryModel):
     recorded_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        verbose_name_plural = "unit entries"
+        verbose_name_plural = _("unit entries")
         constraints = [
             models.UniqueConstraint(fields=["broker", "public_id"], name="allocation_unitentry_public"),
             whole_minor_units("allocation_unitentry_whole", "amount"),

@@ -228,7 +228,7 @@ class BrokerAdmin(BackOfficeAdmin):
     changers = frozenset({Role.ADMIN})
     readonly_fields = ("shades", "pictures")
     form = BrokerForm
-    list_display = ("name", "slug", "time_zone", "language", "performance_fee_ceiling", "fee_share_rate")
+    list_display = ("name", "slug", "time_zone", "own_language", "performance_fee_ceiling", "fee_share_rate")
     fieldsets: Any = (
         (
             _("Brand"),
@@ -281,6 +281,10 @@ class BrokerAdmin(BackOfficeAdmin):
             },
         ),
     )
+
+    @admin.display(description=_("language"))
+    def own_language(self, broker: Broker) -> str:
+        return dict(settings.LANGUAGES)[broker.language]
 
     @admin.display(description=_("Shades in use"))
     def shades(self, broker: Broker) -> SafeString:

@@ -7,6 +7,7 @@ it commits: cut off anywhere, the database is empty, and books beside an empty d
 import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,7 +17,9 @@ from zoneinfo import ZoneInfo
 from django.db import connection, transaction
 
 from accounts.models import PersonalAccount
+from allocation.calc.units import value as value_of_units
 from allocation.models import Investment, PricePoint, UnitEntry
+from allocation.services import last_price
 from brokers.models import Broker, HostName
 from brokers.scope import broker_scope
 from demo.cast import Cast, Site, add_demo_broker, engage, schedule_rollovers
@@ -30,10 +33,13 @@ from demo.pools import ROLLOVER_COLUMNS, Past, PastPool
 from demo.scenario import BROKERS, SERVER_TIME_ZONE, BrokerPlan
 from demo.server_books import ServerBooks
 from fees.models import Charge, ChargePart
-from investing.models import Request
+from investing.errors import LockInNotOver
+from investing.models import Request, Stop
+from investing.services import set_stops
 from ledger.models import Entry, LedgerAccount, Posting
 from ledger.services import ledger_accounts
 from money.exact import exact_sum
+from money.rounding import half_even
 from outbox.models import Event
 from outbox.services import record_event
 from rollover.models import CountedDeal, Rollover
@@ -50,6 +56,11 @@ Planner = Callable[[BrokerPlan, Sequence[int], random.Random], list[list[Stake]]
 
 ONE_LOAD_AT_A_TIME = 0x44454D4F
 DEFAULT_TRADING_PORT = 8443
+STOPS = (
+    (Stop.Kind.STOP_LOSS, 3, Decimal("0.80")),
+    (Stop.Kind.TAKE_PROFIT, 4, Decimal("1.50")),
+)
+"""Which, of every how many investments, at which part of the present value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +162,7 @@ class _Load:
                 self.say(f"{cast.broker.name}: chains of their books")
                 for account in cast.accounts:
                     record_links([account.pk])
+                _set_some_stops()
                 self.say(f"{cast.broker.name}: track records")
                 refresh_statistics(cast.accounts)
 
@@ -311,6 +323,21 @@ _EVENT_COLUMNS = ("broker_id", "public_id", "kind", "subject", "payload", "occur
 
 def _key_of(account: LedgerAccount) -> int:
     return int(account.pk)
+
+
+def _set_some_stops() -> None:
+    """Some investors have a stop loss or a take profit, where nothing locks them in."""
+    living = Investment.objects.filter(state=Investment.State.ACTIVE, is_own_capital=False, units__gt=0)
+    for number, investment in enumerate(living.select_related("account", "owner").order_by("pk")):
+        account = investment.account
+        value = value_of_units(investment.units, last_price(account), account.currency_digits)
+        wanted = {
+            kind: half_even(value * share, account.currency_digits)
+            for kind, every, share in STOPS
+            if number % every == 0
+        }
+        with suppress(LockInNotOver), transaction.atomic():
+            set_stops(investment=investment, amounts=wanted, by=investment.owner)
 
 
 def _wait_for_others() -> None:

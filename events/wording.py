@@ -19,6 +19,7 @@ from pamm_platform.templatetags.figures import money
 
 REASONS: Mapping[str, Promise] = {
     "account_closing": _("The account is being closed."),
+    "account_suspended": _("The account is suspended: nobody can join it or add money until that ends."),
     "account_wiped_out": _("The account was wiped out."),
     "called_back": _("The money went back to where it came from."),
     "cancelled": _("The broker cancelled it."),
@@ -77,7 +78,7 @@ def message_of(code: str, facts: Mapping[str, Any], occurred_at: datetime) -> Me
     written = _written(facts)
     words = _words_of(kind, facts)
     details = [(str(label), str(written[name])) for name, label in _LABELS.items() if written[name]]
-    details.append((_now("When"), date_format(localtime(occurred_at), "j M Y, H:i")))
+    details.append((_now("When"), date_format(localtime(occurred_at), "DATETIME_FORMAT")))
     return Message(
         kind,
         str(words.title) % written,

@@ -18,7 +18,7 @@ from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from fees.calc.explanation import ExplanationInvalid, Record, Step
 from fees.calc.kinds import FeeKind
@@ -370,7 +370,7 @@ class _Words:
 
 
 def _on_one_line(sentences: Sequence[Sentence]) -> str:
-    return "; ".join(str(sentence) for sentence in sentences).translate(_PLAIN)
+    return pgettext("between parts of a list", "; ").join(map(str, sentences)).translate(_PLAIN)
 
 
 def _fee(label: str, figure: str, note: str = "") -> Sentence:

@@ -62,6 +62,18 @@ class AccountNotActive(Refusal):
     message = _("The PAMM account takes no requests now.")
 
 
+class AccountSuspended(Refusal):
+    code = "account_suspended"
+    status = 409
+    message = _("The PAMM account is suspended: nobody can join it or add money until that ends.")
+
+
+class AccountNotSuspended(Refusal):
+    code = "account_not_suspended"
+    status = 409
+    message = _("The PAMM account is not suspended.")
+
+
 class TermsChanged(Refusal):
     code = "terms_changed"
     status = 409

@@ -43,6 +43,8 @@ class Request(TenantModel):
 
     OPEN_STATES = (State.PENDING, State.CONFIRMED, State.COLLECTING)
     STOP_ORIGINS = (Origin.STOP_LOSS, Origin.TAKE_PROFIT)
+    RETURNING_REASONS = ("stop_reached", "account_suspended")
+    """Of a deposit that is being collected: it goes back once its money has come, and never buys units."""
 
     public_id = PublicIdField()
     investment = TenantForeignKey("allocation.Investment", related_name="requests")

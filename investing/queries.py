@@ -231,7 +231,10 @@ def investors_of(offer: Offer) -> set[int]:
 def waiting_reason(request: Request) -> str:
     """Why a request has not been executed yet, in plain words; empty for one that has ended."""
     if request.state == Request.State.PENDING:
-        return _("Waits for approval.")
+        terms = request.investment.terms
+        if terms is not None and terms.offer.approval == Offer.Approval.MANAGER:
+            return _("Waits for the manager's approval.")
+        return _("Waits for the broker's approval.")
     if request.state not in (Request.State.CONFIRMED, Request.State.COLLECTING):
         return ""
     reasons = {
@@ -246,9 +249,12 @@ def waiting_reason(request: Request) -> str:
         ),
         "no_live_price": _("Waits until every open position has a live price."),
         "account_held": _("Waits: the broker is checking the account."),
-        "transfer_under_way": _("Waits for the trading server to confirm the movement of the money."),
+        "transfer_under_way": (
+            moving := _("Waits for the trading server to confirm the movement of the money.")
+        ),
         "remainder": _("Waits one rollover: a remainder in the account is cleared first."),
         "others_first": _("Waits until all investors have been paid: the manager's own capital leaves last."),
+        **dict.fromkeys(Request.RETURNING_REASONS, moving),
     }
     return reasons.get(request.reason_code, _("Waits for the next rollover."))
 

@@ -57,7 +57,7 @@ class Entry(HistoryModel):
     recorded_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        verbose_name_plural = "entries"
+        verbose_name_plural = _("entries")
         constraints = [models.UniqueConstraint(fields=["broker", "source"], name="ledger_entry_source")]
 
     def __str__(self) -> str:

@@ -114,7 +114,7 @@ class Terms(HistoryModel):
     created_by = TenantForeignKey("accounts.User", related_name="+", null=True, blank=True)
 
     class Meta:
-        verbose_name_plural = "terms"
+        verbose_name_plural = _("terms")
         constraints = [
             models.UniqueConstraint(fields=["broker", "offer", "version"], name="offers_terms_version"),
             models.UniqueConstraint(fields=["broker", "public_id"], name="offers_terms_public"),

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from accounts.models import PammAccount
 from fees.calc.schedule import Basis, Mode, Schedule, Tier
@@ -68,7 +68,7 @@ def recipients_in_words(terms: Terms) -> list[str]:
     if levels:
         words.append(
             _("The agents who introduced the investor receive {rates}, the nearest being level 1.").format(
-                rates=", ".join(levels)
+                rates=pgettext("between parts of a list", ", ").join(levels)
             )
         )
         words.append(_("The manager receives the rest, and the share of levels without an agent."))
@@ -138,7 +138,7 @@ def _rates_in_words(tiers: Sequence[Tier], account: PammAccount, *, bounds_are_m
         )
         for tier in others
     ]
-    return ", ".join([lowest, *rest])
+    return pgettext("between parts of a list", ", ").join([lowest, *rest])
 
 
 def _management_in_words(terms: Terms) -> list[str]:
@@ -224,7 +224,11 @@ def _not_charged_in_words(terms: Terms) -> list[str]:
     ]
     if not absent:
         return [_("No fee is charged besides these.")]
-    return [_("Nothing else is charged: {absent}.").format(absent=", ".join(absent))]
+    return [
+        _("Nothing else is charged: {absent}.").format(
+            absent=pgettext("between parts of a list", ", ").join(absent)
+        )
+    ]
 
 
 def _crystallisation_in_words(terms: Terms) -> list[str]:

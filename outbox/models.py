@@ -1,6 +1,7 @@
 """What happened, written in the transaction in which it happened; consumers read it afterwards, in order."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from brokers.fields import PublicIdField
 from brokers.tenancy import HistoryModel, TenantModel
@@ -14,7 +15,7 @@ class Event(HistoryModel):
     public_id = PublicIdField()
     kind = models.CharField(max_length=64)
     subject = models.UUIDField(
-        help_text="Public id of the account, investment, request or person it is about."
+        help_text=_("Public id of the account, investment, request or person it is about.")
     )
     payload = models.JSONField(default=dict)
     occurred_at = models.DateTimeField()

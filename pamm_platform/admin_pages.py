@@ -362,7 +362,7 @@ def opened(content: Any) -> SafeString | str:
     if isinstance(content, dict) and content:
         rows = ((key, opened(part)) for key, part in content.items())
         return format_html(
-            '<table class="back-office-structure">{}</table>',
+            '<table class="back-office-structure" translate="no">{}</table>',
             format_html_join("", "<tr><th scope='row'>{}</th><td>{}</td></tr>", rows),
         )
     if isinstance(content, list) and content:

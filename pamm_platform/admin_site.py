@@ -5,15 +5,17 @@ broker's staff get in. They sign in at the cabinet's own door, so the second fac
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from csp.decorators import csp_replace
 from django.conf import settings
+from django.contrib.admin import ModelAdmin
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.views import LogoutView, redirect_to_login
 from django.core.exceptions import PermissionDenied
+from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, resolve_url
 from django.template.response import TemplateResponse
@@ -28,6 +30,7 @@ from unfold.sites import UnfoldAdminSite
 from accounts.models import STAFF_ROLES
 from accounts.queries import user_roles
 from brokers.brand import icon_url_of
+from pamm_platform.row_names import make_names_translatable
 from pamm_platform.templatetags.figures import when
 from rollover.queries import BrokerHealth, broker_health
 
@@ -71,6 +74,19 @@ class BackOfficeSite(UnfoldAdminSite):
     index_template = "admin/dashboard.html"
     index_title = gettext_lazy("Overview")
     enable_nav_sidebar = True
+
+    def register(
+        self,
+        model_or_iterable: type[models.Model] | Iterable[type[models.Model]],
+        admin_class: type[ModelAdmin[Any]] | None = None,
+        **options: Any,
+    ) -> None:
+        super().register(model_or_iterable, admin_class, **options)
+        found = (model_or_iterable,) if isinstance(model_or_iterable, type) else model_or_iterable
+        for model in found:
+            make_names_translatable(model)
+            for inline in self.get_model_admin(model).inlines:
+                make_names_translatable(inline.model)
 
     def has_permission(self, request: HttpRequest) -> bool:
         return bool(user_roles(request.user) & STAFF_ROLES)
@@ -261,6 +277,11 @@ def brand_name(request: HttpRequest) -> str:
 def style_sheet(request: HttpRequest) -> str:
     """What the audit and the confirmation pages add to unfold's styles."""
     return static("css/back_office.css")
+
+
+def style_sheet_of_language(request: HttpRequest) -> str:
+    """Letters of Chinese; rules that nothing else falls under."""
+    return static("css/chinese.css")
 
 
 def favicon(request: HttpRequest) -> str:

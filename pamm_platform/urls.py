@@ -9,6 +9,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("offers.web.urls")),
     path("", include("allocation.web.urls")),
     path("", include("investing.web.urls")),
+    path("", include("rollover.web.urls")),
     path("api/v1/", include("track_record.api.urls")),
     path("api/v1/", include("fees.api.urls")),
     path("", include("track_record.web.urls")),

@@ -5,6 +5,7 @@ are, the chain over its rows, and what the nightly comparison with the trading s
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from brokers.fields import (
     AmountField,
@@ -27,7 +28,9 @@ class Schedule(TenantModel):
         constraints = [models.UniqueConstraint(fields=["broker"], name="rollover_schedule_one")]
 
     def __str__(self) -> str:
-        return f"every {self.every_minutes} min"
+        return ngettext("every %(count)d minute", "every %(count)d minutes", self.every_minutes) % {
+            "count": self.every_minutes
+        }
 
 
 class Rollover(TenantModel):

@@ -17,6 +17,7 @@ import redis
 from django.conf import settings
 from django.core.cache import caches
 from django.db import connections
+from django.utils import translation
 from pytest_django.plugin import DjangoDbBlocker
 
 from pamm_platform.celery import app as celery
@@ -24,10 +25,16 @@ from pamm_platform.demo.supervisor import Supervisor
 from pamm_platform.embedded import Services, running_services
 from tests.databases import REPOSITORY, TestDatabases
 from tools.chromium import chromium
+from tools.messages import compile_catalogues
 
 # Redis has sixteen databases; 0 and 9 are taken by name.
 QUEUES = [number for number in range(1, 16) if number != 9]
 RUN_FOLDER = Path(os.environ.get("TEST_RUN_DIR", REPOSITORY / ".run" / "test"))
+
+
+def pytest_configure() -> None:
+    """Pages are judged with the words as they are in the catalogues now."""
+    compile_catalogues()
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +52,13 @@ def services() -> Iterator[Services]:
             with suppress(AttributeError):
                 del caches[alias]
         yield running
+
+
+@pytest.fixture(autouse=True)
+def _language() -> Iterator[None]:
+    """A request leaves its language to the thread; the next test begins in that of the settings."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(scope="session")

@@ -149,6 +149,27 @@ MUTANTS = (
         ("tests/calc/test_intervals.py",),
     ),
     Mutant(
+        "stop-passed-over-at-its-price",
+        "allocation/calc/stops.py",
+        "price.ratio <= Fraction(stop)",
+        "price.ratio < Fraction(stop)",
+        "A stop loss that the price is at, not below, is not reached.",
+        ("tests/circle/test_stops.py::test_stop_loss_that_is_reached_closes_at_the_rollovers_price",),
+    ),
+    Mutant(
+        "stopped-owner-buys-units",
+        "investing/services/execution.py",
+        "if investment.owner_id in self.stopped_owners:",
+        "if investment.pk in self.stopped_owners:",
+        "Whose stop is reached has his deposits on their way invested, with a close of his under way.",
+        (
+            (
+                "tests/circle/test_stops.py"
+                "::test_deposit_still_on_its_way_when_a_stop_is_reached_goes_back_at_a_later_rollover"
+            ),
+        ),
+    ),
+    Mutant(
         "resent-without-look-up",
         "transfers/services.py",
         "_record_unknown(leg, outcome.reason)",

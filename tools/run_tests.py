@@ -46,7 +46,7 @@ GROUPS = {
     "crashes": Group(300, 1, ("circle/test_killed_workers.py", "crashes"), beside=True),
     "reliability": Group(240, 1, ("reliability",), beside=True),
     "journeys": Group(120, 1, ("journeys",), beside=True),
-    "every_page": Group(130, 1, ("every_page",)),
+    "every_page": Group(200, 1, ("every_page",)),
 }
 
 # A full environment as a deployment has it; `check --deploy` on it must be silent.
@@ -111,6 +111,7 @@ def checks(services: Services) -> bool:
             ["-c", "import importlinter.cli as linter; linter.lint_imports_command([])"],
             environment,
         ),
+        "messages": (["-m", "tools.messages", "check"], environment),
         "makemigrations --check": (
             ["manage.py", "makemigrations", "--check", "--dry-run"],
             environment

@@ -148,4 +148,4 @@ class Order(TenantModel):
         ]
 
     def __str__(self) -> str:
-        return f"{self.side} {self.volume.normalize():f} {self.symbol}"
+        return f"{self.get_side_display()} {self.volume.normalize():f} {self.symbol}"

@@ -1,6 +1,13 @@
 """Writes of `accounts`: one business action per function."""
 
 from accounts.services.agents import introduce_client, make_agent, place_agent
+from accounts.services.disclosure import (
+    SeenPositions,
+    is_more_open,
+    keep_open_positions,
+    require_disclosure_delay,
+    set_disclosure,
+)
 from accounts.services.people import (
     accept_visitor,
     appoint_house_account,
@@ -21,6 +28,7 @@ from accounts.services.security import SECURITY_CHANGES, record_security_change,
 
 __all__ = [
     "SECURITY_CHANGES",
+    "SeenPositions",
     "accept_visitor",
     "appoint_house_account",
     "change_profile",
@@ -28,6 +36,8 @@ __all__ = [
     "forget_invitation",
     "grant_role",
     "introduce_client",
+    "is_more_open",
+    "keep_open_positions",
     "link_personal_account",
     "make_agent",
     "make_manager",
@@ -39,5 +49,7 @@ __all__ = [
     "record_sign_in",
     "register_client",
     "register_staff",
+    "require_disclosure_delay",
     "revoke_role",
+    "set_disclosure",
 ]

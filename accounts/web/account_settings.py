@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
+from accounts.disclosure_words import disclosure_in_words
 from accounts.models import PammAccount, User
 from accounts.queries import get_pamm_account_for, runs_account
 from allocation.models import Investment
@@ -56,7 +57,12 @@ def account_settings(request: HttpRequest, account_id: uuid.UUID) -> HttpRespons
         set_margin_policy(account=account, policy=form.cleaned_data["policy"], by=person)
         messages.success(request, _("Saved. It holds from the next rollover on."))
         return redirect("accounts:managed-account", account.public_id)
-    context = {"account": account, "form": form, "may_close": account.state in CLOSABLE_STATES}
+    context = {
+        "account": account,
+        "form": form,
+        "disclosed": disclosure_in_words(account.disclosure, account.disclosure_delay),
+        "may_close": account.state in CLOSABLE_STATES,
+    }
     return render(request, "accounts/manage_settings.html", context, status=422 if form.errors else 200)
 
 

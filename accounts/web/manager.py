@@ -17,7 +17,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts.models import Manager, PammAccount, PersonalAccount, User
+from accounts.disclosure_words import disclosure_in_words
+from accounts.models import USUAL_DISCLOSURE_DELAY, Manager, PammAccount, PersonalAccount, User
 from accounts.queries import (
     get_manager_for,
     get_pamm_account_for,
@@ -25,6 +26,7 @@ from accounts.queries import (
     personal_accounts_of,
     runs_account,
 )
+from accounts.web.disclosure import DisclosureForm
 from accounts.web.managed_accounts import ManagedAccount, active_investments, managed_accounts
 from accounts.web.paging import page_by_id
 from allocation.models import Investment
@@ -130,7 +132,7 @@ def rollovers(request: HttpRequest, account_id: uuid.UUID) -> HttpResponse:
     return render(request, "accounts/manage_rollovers.html", {"account": account, "page": page})
 
 
-class OpenAccountForm(forms.Form):
+class OpenAccountForm(DisclosureForm):
     """What a manager says about a new account. Whether it can be opened is the service's to say."""
 
     name = forms.CharField(
@@ -181,22 +183,14 @@ class OpenAccountForm(forms.Form):
         initial=100,
         widget=forms.Select(attrs={"class": "form-select"}),
     )
-    disclosure = forms.ChoiceField(
-        label=gettext_lazy("What investors see of your trades"),
-        choices=[
-            (PammAccount.Disclosure.HIDDEN, gettext_lazy("Hidden: returns and prices only")),
-            (PammAccount.Disclosure.DELAYED, gettext_lazy("Delayed: closed trades after a while")),
-            (PammAccount.Disclosure.OPEN, gettext_lazy("Open: positions and trades")),
-        ],
-        widget=forms.Select(attrs={"class": "form-select"}),
-    )
     key = forms.UUIDField(
         widget=forms.HiddenInput,
         error_messages=dict.fromkeys(("required", "invalid"), gettext_lazy("Open this page again.")),
     )
 
     def __init__(self, typed: Mapping[str, Any] | None, *, choices: QuerySet[PersonalAccount]) -> None:
-        super().__init__(typed, initial={"key": uuid.uuid4()})
+        shown = self.initial_of(PammAccount.Disclosure.HIDDEN, USUAL_DISCLOSURE_DELAY)
+        super().__init__(typed, initial=shown | {"key": uuid.uuid4()})
         self.fields["income_account"].queryset = choices  # type: ignore[attr-defined]
 
 
@@ -214,7 +208,12 @@ def open_account(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return _form_page(request, form, status=422)
     if step != "open":
-        context = {"form": form, "review": form.cleaned_data, "of": form.cleaned_data["income_account"]}
+        context = {
+            "form": form,
+            "review": form.cleaned_data,
+            "of": form.cleaned_data["income_account"],
+            "disclosed": disclosure_in_words(form.cleaned_data["disclosure"], form.disclosure_delay),
+        }
         return render(request, "accounts/manage_open_review.html", context)
     return _open(request, manager, form)
 
@@ -222,8 +221,15 @@ def open_account(request: HttpRequest) -> HttpResponse:
 def _open(request: HttpRequest, manager: Manager, form: OpenAccountForm) -> HttpResponse:
     order = dict(form.cleaned_data)
     key = order.pop("key")
+    del order["delay"], order["delay_unit"]
     try:
-        opened = open_pamm_account(manager=manager, by=_person(request), idempotency_key=str(key), **order)
+        opened = open_pamm_account(
+            manager=manager,
+            by=_person(request),
+            idempotency_key=str(key),
+            disclosure_delay=form.disclosure_delay,
+            **order,
+        )
     except Refusal as refusal:
         form.add_error(refusal.field if refusal.field in form.fields else None, str(refusal))
         if isinstance(refusal, IdempotencyKeyReused):

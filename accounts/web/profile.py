@@ -1,8 +1,6 @@
 """A person's profile: name, language, time zone, and what keeps others out."""
 
-from functools import lru_cache
 from typing import Any
-from zoneinfo import available_timezones
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
@@ -13,6 +11,7 @@ from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import get_language, to_locale
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
@@ -20,6 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.models import User
 from accounts.queries import latest_sign_ins, needs_second_factor
 from accounts.services import change_profile, end_sessions
+from accounts.web.zones import zones_by_area
 from brokers.models import Broker
 from brokers.web.long_select import LongSelect
 
@@ -45,9 +45,10 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
         for name, autocomplete in (("first_name", "given-name"), ("last_name", "family-name")):
             self.fields[name].widget.attrs |= {"class": "form-control", "autocomplete": autocomplete}
         self.fields["first_name"].required = True
+        zones = zones_by_area(to_locale(get_language() or settings.LANGUAGE_CODE))
         brokers_own = _now("As my broker has it (%(zone)s)") % {"zone": broker.time_zone}
         self.fields["language"].choices = [("", _("As my browser has it")), *settings.LANGUAGES]  # type: ignore[attr-defined]
-        self.fields["time_zone"].choices = [("", brokers_own), *_zones_by_area()]  # type: ignore[attr-defined]
+        self.fields["time_zone"].choices = [("", brokers_own), *zones]  # type: ignore[attr-defined]
 
     @property
     def choices(self) -> list[forms.BoundField]:
@@ -88,22 +89,6 @@ def sign_out_elsewhere(request: HttpRequest) -> HttpResponse:
     update_session_auth_hash(request, person)
     messages.success(request, _("You are signed out everywhere else."))
     return redirect("accounts:profile")
-
-
-@lru_cache(maxsize=1)
-def _zones_by_area() -> list[tuple[str, list[tuple[str, str]]]]:
-    """Zones of places, by continent or ocean; UTC first."""
-    areas: dict[str, list[tuple[str, str]]] = {"UTC": [("UTC", "UTC")]}
-    for name in sorted(available_timezones()):
-        area, _slash, place = name.partition("/")
-        if place and area in AREAS:
-            areas.setdefault(area, []).append((name, place.replace("_", " ")))
-    return list(areas.items())
-
-
-AREAS = frozenset(
-    {"Africa", "America", "Antarctica", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific"}
-)
 
 
 def _person(request: HttpRequest) -> User:

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from accounts.disclosure_words import disclosure_in_words
 from accounts.models import User
 from allocation.models import Investment, UnitEntry
 from allocation.web.live import live_answer, live_piece, signed_in_piece
@@ -61,6 +62,7 @@ def investment_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         "offered_terms": newer_terms([investment]).get(investment.pk),
         "timeline": timeline_of(investment, requests),
         "stops": stops_read_with(investment) if investment.state == Investment.State.ACTIVE else [],
+        "disclosed": disclosure_in_words(account.disclosure, account.disclosure_delay),
         "series_url": reverse("track_record_api:price-series", args=[account.public_id]),
         "ranges": ChartRange.with_labels(),
         "is_active": investment.state == Investment.State.ACTIVE,

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from brokers.brand import shades_of
 from brokers.palette import contrast
+from investing.models import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,13 @@ TOKENS = {
 }  # fmt: skip
 CURRENCIES = (SampleCurrency("USD", 2), SampleCurrency("JPY", 0), SampleCurrency("BHD", 3))
 AMOUNTS = (Decimal("12345.678"), Decimal("-987.654"), Decimal(0))
-STATES = ("pending", "confirmed", "executed", "failed", "cancelled")
+STATES = (
+    Request.State.PENDING,
+    Request.State.CONFIRMED,
+    Request.State.EXECUTED,
+    Request.State.FAILED,
+    Request.State.CANCELLED,
+)
 CURVE = tuple(Decimal(point) for point in (100, 102, 101, 104, 107, 105, 109, 112, 110, 116))
 
 
@@ -60,7 +67,7 @@ def design_page(request: HttpRequest) -> HttpResponse:
         "inks": _inks(request),
         "currencies": CURRENCIES,
         "amounts": AMOUNTS,
-        "states": STATES,
+        "states": [(state.value, state.label) for state in STATES],
         "curve": CURVE,
         "falling": CURVE[::-1],
         "shades": shades_of(request.broker),  # type: ignore[attr-defined]

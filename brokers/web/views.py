@@ -76,16 +76,20 @@ def brand_icon(request: HttpRequest) -> HttpResponse:
 @require_POST
 def choose_theme(request: HttpRequest) -> HttpResponse:
     """Keep the reader's choice of light or dark; anything else returns to the device's preference."""
-    next_url = request.POST.get("next", "/")
-    if not url_has_allowed_host_and_scheme(next_url, {request.get_host()}, require_https=request.is_secure()):
-        next_url = "/"
-    response = redirect(next_url)
+    response = redirect(next_page(request))
     theme = request.POST.get("theme", "")
     if theme in THEMES:
         response.set_cookie(THEME_COOKIE, theme, max_age=ONE_YEAR, samesite="Lax", secure=request.is_secure())
     else:
         response.delete_cookie(THEME_COOKIE)
     return response
+
+
+def next_page(request: HttpRequest) -> str:
+    """Where a form of one button was sent from; the start page if that is not one of this site."""
+    asked = request.POST.get("next", "/")
+    ours = url_has_allowed_host_and_scheme(asked, {request.get_host()}, require_https=request.is_secure())
+    return asked if ours else "/"
 
 
 def _broker(request: HttpRequest) -> Broker:

@@ -1,4 +1,4 @@
-"""Who is told that an account is suspended, closed or wiped out."""
+"""Who is told that an account is suspended or resumed, closed or wiped out."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from events.audience.reading import accounts_by_id, facts_of, facts_of_account, 
 from outbox.models import Event
 
 
-@tells("account.suspended", "account.closing", "account.closed", "account.wiped_out")
+@tells("account.suspended", "account.resumed", "account.closing", "account.closed", "account.wiped_out")
 def _account_changed(events: Sequence[Event]) -> Iterator[Note]:
     """Its investors at that moment, and its manager."""
     accounts = accounts_by_id([event.subject for event in events])

@@ -236,6 +236,18 @@ INVESTORS = (
         tone="warning",
     ),
     Kind(
+        "account_resumed",
+        Group.INVESTMENTS,
+        _("The suspension of an account you are invested in ends"),
+        "circle-check",
+        one(
+            _("Suspension ended"),
+            _("“%(account)s” is no longer suspended: money can be added to it again."),
+        ),
+        _INVESTMENT,
+        tone="success",
+    ),
+    Kind(
         "account_closing",
         Group.INVESTMENTS,
         _("An account you are invested in is closed"),

@@ -51,6 +51,10 @@ MANAGERS = (
             "suspended": Words(
                 _("Account suspended"), _("The broker has suspended “%(account)s”: nobody can join it now.")
             ),
+            "resumed": Words(
+                _("Suspension ended"),
+                _("“%(account)s” is no longer suspended: its offers take investments again."),
+            ),
             "closing": Words(
                 _("Account is being closed"),
                 _("The broker is closing “%(account)s”. Its next rollovers pay everybody."),

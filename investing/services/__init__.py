@@ -13,6 +13,7 @@ from investing.services.requests import (
     request_withdrawal,
 )
 from investing.services.stops import remove_stop, set_stops
+from investing.services.suspension import resume_account, suspend_account
 from investing.services.terms import accept_terms, withdraw_acceptance
 
 __all__ = [
@@ -30,7 +31,9 @@ __all__ = [
     "request_first_deposit",
     "request_further_deposit",
     "request_withdrawal",
+    "resume_account",
     "set_margin_policy",
     "set_stops",
+    "suspend_account",
     "withdraw_acceptance",
 ]

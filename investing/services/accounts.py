@@ -3,14 +3,22 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from accounts.models import HouseAccount, Manager, PammAccount, PersonalAccount, User
+from accounts.models import (
+    USUAL_DISCLOSURE_DELAY,
+    HouseAccount,
+    Manager,
+    PammAccount,
+    PersonalAccount,
+    User,
+)
 from accounts.queries import runs_account
-from accounts.services import new_trading_password
+from accounts.services import new_trading_password, require_disclosure_delay
 from allocation.models import Investment
 from brokers.errors import NotAllowed, NotFound, Refusal
 from investing.amounts import require_amount
@@ -54,13 +62,15 @@ def open_pamm_account(
     minimum_own_capital: Decimal | None = None,
     leverage: int = 100,
     disclosure: str = PammAccount.Disclosure.HIDDEN,
+    disclosure_delay: timedelta = USUAL_DISCLOSURE_DELAY,
 ) -> OpenedAccount:
     """Open an account on the trading server, in the currency of `income_account`, and order its own capital.
 
     The own capital is the manager's own investment, free of fees, executed at the next rollover. The same key
     answers the account it opened first; an opening that was cut off is taken up again by it. Raises
     `NotAllowed`, `NotFound`, `CurrencyDiffers`, `NotInThisCurrency`, `OwnCapitalTooSmall`,
-    `OverPersonalBalance`, `TradingServerRefused`, `TradingServerUnavailable` and those of `require_amount`.
+    `OverPersonalBalance`, `DisclosureDelayOutOfRange`, `TradingServerRefused`, `TradingServerUnavailable` and
+    those of `require_amount`.
     """
     if manager.user_id != by.pk:
         raise NotAllowed
@@ -72,6 +82,7 @@ def open_pamm_account(
     require_amount(minimum, currency=currency, digits=digits)
     if own_capital < minimum:
         raise OwnCapitalTooSmall(field="own_capital", minimum=minimum, currency=currency)
+    require_disclosure_delay(disclosure_delay)
     group = _group_for(income_account)
     draft = PammAccount(
         manager=manager,
@@ -82,6 +93,7 @@ def open_pamm_account(
         minimum_own_capital=minimum,
         leverage=leverage,
         disclosure=disclosure,
+        disclosure_delay=disclosure_delay,
         currency=currency,
         currency_digits=digits,
         opening_key=idempotency_key,

@@ -11,7 +11,7 @@ from allocation.models import Investment
 from brokers.errors import NotAllowed
 from investing.errors import AccountNotActive, ReasonMissing
 from investing.models import Request
-from investing.services.requests import end_for_closing
+from investing.services.requests import end_deposits_of
 from offers.services import close_offers_of
 from outbox.services import record_event
 from transfers.models import Transfer
@@ -42,11 +42,7 @@ def order_closing(*, account: PammAccount, by: User, note: str) -> PammAccount:
         close_offers_of(locked)
         locked.state = PammAccount.State.CLOSING
         locked.save(update_fields=["state"])
-        deposits = Request.objects.filter(
-            account=locked, kind=Request.Kind.DEPOSIT, state__in=Request.OPEN_STATES
-        )
-        for request in deposits.order_by("id"):
-            end_for_closing(request)
+        end_deposits_of(locked, reason_code="account_closing")
         record_event("account.closing", subject=locked.public_id, by=str(by.public_id), note=note.strip())
     return locked
 

@@ -282,11 +282,15 @@ class Execution:
         )
 
     def _join(self, request: Request, investment: Investment) -> None:
-        collection = request.collection
-        if collection is None or request.amount is None or collection.state != Transfer.State.IN_TRANSIT:
-            self._wait(request, "transfer_under_way", collecting=True)
+        collection, reason = request.collection, self._cannot_join(request, investment)
+        if collection is None and reason:
+            fail_request(request, reason_code=reason)
             return
-        if reason := self._cannot_join(investment):
+        if collection is None or request.amount is None or collection.state != Transfer.State.IN_TRANSIT:
+            returns = reason in Request.RETURNING_REASONS
+            self._wait(request, reason if returns else "transfer_under_way", collecting=True)
+            return
+        if reason:
             fail_request(request, reason_code=reason)
             self.releases.append((collection, source_of(request)))
             return
@@ -307,10 +311,14 @@ class Execution:
         self.releases.append((collection, pamm_endpoint(self.account)))
         self._done(request, entry, request.amount, fee, (None, None))
 
-    def _cannot_join(self, investment: Investment) -> str:
+    def _cannot_join(self, request: Request, investment: Investment) -> str:
         """Why a deposit goes back, as a code; empty where it is invested."""
+        if request.reason_code in Request.RETURNING_REASONS:
+            return request.reason_code
         if self.account.state == PammAccount.State.CLOSING:
             return "account_closing"
+        if self.account.state == PammAccount.State.SUSPENDED:
+            return "account_suspended"
         if investment.owner_id in self.stopped_owners:
             # One client never has a deposit and a close on one account at the same time.
             return "stop_reached"

@@ -4,7 +4,7 @@ Everything a person can be told at once is checked when he asks; what depends on
 price, its margin) is checked again there.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from functools import wraps
@@ -29,6 +29,7 @@ from fees.services import plan_withdrawal, withdrawal_kind
 from investing.amounts import require_amount
 from investing.errors import (
     AccountNotActive,
+    AccountSuspended,
     AlreadyClosing,
     AmountBelowMinimum,
     CurrencyDiffers,
@@ -208,7 +209,7 @@ def request_withdrawal(
     require_amount(amount, currency=account.currency, digits=account.currency_digits)
 
     def make() -> Request:
-        lock_account(account)
+        lock_account(account, leaving=True)
         locked = lock_investment(investment)
         _require_active(locked)
         require_lock_in_over(locked)
@@ -251,7 +252,7 @@ def request_close(*, investment: Investment, by: User, idempotency_key: str) -> 
     account = investment.account
 
     def make() -> Request:
-        lock_account(account)
+        lock_account(account, leaving=True)
         locked = lock_investment(investment)
         _require_active(locked)
         require_lock_in_over(locked)
@@ -291,7 +292,7 @@ def confirm_request(*, request: Request, by: User, expected_amount: Decimal | No
     """Approve a pending deposit: the next rollover executes it. Confirming twice is confirming once.
 
     `expected_amount` is what the approver saw. Raises `NotAllowed`, `RequestNotPending`, `StaleConfirmation`,
-    `OverCapacity`, `AccountNotActive`.
+    `OverCapacity`, `AccountNotActive`, `AccountSuspended`.
     """
     with transaction.atomic():
         locked = _lock_request(request)
@@ -303,6 +304,8 @@ def confirm_request(*, request: Request, by: User, expected_amount: Decimal | No
             raise NotAllowed
         if expected_amount is not None and expected_amount != locked.amount:
             raise StaleConfirmation
+        if locked.account.state == PammAccount.State.SUSPENDED:
+            raise AccountSuspended
         if locked.account.state != PammAccount.State.ACTIVE:
             raise AccountNotActive
         terms = locked.investment.terms
@@ -484,27 +487,37 @@ def _end(request: Request, state: Request.State, *, reason_code: str, note: str 
             )
 
 
-def end_for_closing(request: Request) -> None:
-    """End a deposit of an account that is being closed, in the caller's transaction: what stands in transit
-    goes back. One that a rollover is collecting at this moment is ended by that rollover.
+def end_deposits_of(account: PammAccount, *, reason_code: str) -> None:
+    """End the deposits of an account that takes no more, in the caller's transaction, its row locked: what
+    stands in transit goes back. One that a rollover is collecting at this moment is ended by a rollover, also
+    where the account takes deposits again by then.
     """
-    locked = _lock_request(request)
-    if locked.state in (Request.State.PENDING, Request.State.CONFIRMED):
-        _end(locked, Request.State.CANCELLED, reason_code="account_closing")
-    elif not _call_back(locked):
-        return
-    record_event("request.cancelled", subject=locked.public_id, reason="account_closing")
+    deposits = Request.objects.filter(
+        account=account, kind=Request.Kind.DEPOSIT, state__in=Request.OPEN_STATES
+    )
+    for request in deposits.order_by("id"):
+        locked = _lock_request(request)
+        if locked.state in (Request.State.PENDING, Request.State.CONFIRMED):
+            _end(locked, Request.State.CANCELLED, reason_code=reason_code)
+        elif not _call_back(locked):
+            locked.reason_code = reason_code
+            locked.save(update_fields=["reason_code"])
+            continue
+        record_event("request.cancelled", subject=locked.public_id, reason=reason_code)
 
 
-def cancel_for_stop(investments: Collection[int]) -> None:
-    """End deposits of investments whose stop is reached, in the caller's transaction. Those that the rollover
-    has collected already are ended by it.
+def cancel_for_stop(stopped: Mapping[int, Collection[int]]) -> None:
+    """End deposits of `stopped` owners (by account), into whatever investment of theirs, in the caller's
+    transaction. Those that the rollover has collected already are ended by it.
     """
+    theirs = Q()
+    for account, owners in stopped.items():
+        theirs |= Q(account=account, investment__owner__in=owners)
     deposits = (
         Request.objects.select_for_update(of=("self",))
         .select_related("investment")
         .filter(
-            investment__in=investments,
+            theirs,
             kind=Request.Kind.DEPOSIT,
             state__in=(Request.State.PENDING, Request.State.CONFIRMED),
         )
@@ -535,10 +548,12 @@ def source_of(request: Request) -> Endpoint:
     return Endpoint(personal.login, Side.PERSONAL, personal.public_id)
 
 
-def lock_account(account: PammAccount) -> None:
+def lock_account(account: PammAccount, *, leaving: bool = False) -> None:
+    """Raises `AccountNotActive`. `leaving`: what only takes money out goes on while it is suspended."""
     state = PammAccount.objects.select_for_update().values_list("state", flat=True).get(pk=account.pk)
-    if state != PammAccount.State.ACTIVE:
-        raise AccountNotActive
+    if state == PammAccount.State.ACTIVE or (leaving and state == PammAccount.State.SUSPENDED):
+        return
+    raise AccountSuspended if state == PammAccount.State.SUSPENDED else AccountNotActive
 
 
 def lock_investment(investment: Investment) -> Investment:

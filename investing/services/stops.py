@@ -192,7 +192,7 @@ def close_reached_stops(priced: Sequence[Priced]) -> dict[int, list[Request]]:
         stop.reached, stop.request = point, request
         closes.setdefault(stop.account_id, []).append(request)
     update_rows(list(reached.values()), ENDED_COLUMNS)
-    cancel_for_stop(reached)
+    cancel_for_stop({pk: {close.created_by_id for close in of_account} for pk, of_account in closes.items()})
     record_events([_event(stop, by_account[stop.account_id]) for stop in reached.values()])
     return closes
 
@@ -250,7 +250,7 @@ class _Decided:
 def _decide(investment: Investment, amounts: Mapping[Stop.Kind, Decimal | None], by: User) -> _Decided:
     if investment.owner_id != by.pk:
         raise NotFound
-    lock_account(investment.account)
+    lock_account(investment.account, leaving=True)
     locked = lock_investment(investment)
     if locked.state != Investment.State.ACTIVE or locked.units <= 0:
         raise InvestmentNotActive

@@ -44,4 +44,6 @@ def evenly(things: list[T], most: int) -> list[T]:
 
 def date_of(at: datetime, *, within_days: int) -> str:
     """A date as short as a stretch of time allows."""
-    return date_format(timezone.localtime(at), "j M" if within_days < 200 else "M Y")
+    return date_format(
+        timezone.localtime(at), "MONTH_DAY_FORMAT" if within_days < 200 else "YEAR_MONTH_FORMAT"
+    )

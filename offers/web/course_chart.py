@@ -65,7 +65,11 @@ def course_chart(played: Course, account: PammAccount) -> CourseChart:
         between=" ".join([*before_fees, *reversed(kept)]),
         put_in=" ".join(_as_stairs(line(lambda month: month.put_in_so_far))),
         x_ticks=[
-            Tick(x(month.at), date_format(timezone.localtime(month.at), "M Y"), is_between=bool(number % 2))
+            Tick(
+                x(month.at),
+                date_format(timezone.localtime(month.at), "YEAR_MONTH_FORMAT"),
+                is_between=bool(number % 2),
+            )
             for number, month in enumerate(shown)
         ],
         y_ticks=[Tick(y(tick), _written(tick, account)) for tick in ticks],

@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from allocation.calc.price import Price, time_weighted_return
 from fees.calc.crystallisation import FeeState, Situation, deposit, interval_end
@@ -123,7 +123,7 @@ def fees_in_words(terms: Terms) -> str:
         parts.append(ngettext("one more fee", "{count} more fees", len(others)).format(count=len(others)))
     else:
         parts += [_("{fee} {price}").format(fee=fee.label.lower(), price=fee.price) for fee in others]
-    return "; ".join(parts)
+    return pgettext("between parts of a list", "; ").join(parts)
 
 
 def _range_in_words(lowest: Decimal, highest: Decimal) -> str:

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
 
 from accounts.models import User
@@ -21,6 +22,7 @@ from offers.web.monthly import best_and_worst_month, monthly_table
 from offers.web.own_money import own_share
 from offers.web.price_picture import price_picture
 from offers.words import terms_in_words
+from rollover.web.latest_trades import latest_trades
 from track_record import words
 from track_record.models import AccountStatistics
 from track_record.queries import ChartRange, daily_points, deepest_drawdown, statistics_of
@@ -49,6 +51,7 @@ def _page(request: HttpRequest, offer: Offer, token: str | None = None) -> HttpR
     terms.offer = offer
     statistics = statistics_of(account)
     series_url = reverse("track_record_api:price-series", args=[account.public_id])
+    trades_url = reverse("trades:offer", args=[offer.public_id])
     capital = max(EXAMPLE_CAPITAL, terms.minimum_first)
     for_joining = entry_fee(terms, capital)
     context = {
@@ -64,6 +67,8 @@ def _page(request: HttpRequest, offer: Offer, token: str | None = None) -> HttpR
         "example_capital": capital,
         "statistics": statistics,
         "series_url": f"{series_url}?{urlencode({'link': token})}" if token else series_url,
+        "latest": latest_trades(account),
+        "trades_url": f"{trades_url}?{urlencode({'link': token})}" if token else trades_url,
         "is_own": user is not None and account.manager.user_id == user.pk,
         "is_joinable": is_joinable(offer),
         "join_url": join_url(offer, token),
@@ -73,7 +78,10 @@ def _page(request: HttpRequest, offer: Offer, token: str | None = None) -> HttpR
     }
     if statistics is not None:
         context |= _record(statistics, _chosen_range(request))
-    return render(request, "offers/offer.html", context)
+    response = render(request, "offers/offer.html", context)
+    # Trades that are hidden from now on are not shown by any cache either.
+    patch_cache_control(response, private=True, no_store=True)
+    return response
 
 
 def _sign_up_url(offer: Offer, token: str | None) -> str:

@@ -10,7 +10,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_FAVICONS": [
         {"rel": "icon", "href": "pamm_platform.admin_site.favicon"},
     ],
-    "STYLES": ["pamm_platform.admin_site.style_sheet"],
+    "STYLES": ["pamm_platform.admin_site.style_sheet", "pamm_platform.admin_site.style_sheet_of_language"],
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,

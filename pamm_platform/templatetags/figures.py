@@ -204,13 +204,13 @@ def tone(number: Decimal | None) -> str:
 @register.filter
 def when(moment: datetime | None) -> SafeString | str:
     """Date and time in the zone of the reader."""
-    return _time(moment, "j M Y, H:i")
+    return _time(moment, "DATETIME_FORMAT")
 
 
 @register.filter
 def day(moment: datetime | None) -> SafeString | str:
     """The date alone, in the zone of the reader."""
-    return _time(moment, "j M Y")
+    return _time(moment, "DATE_FORMAT")
 
 
 @register.simple_tag

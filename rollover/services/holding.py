@@ -21,7 +21,8 @@ def hold(account: PammAccount, reason: str, details: Mapping[str, Any]) -> None:
 def send_back(account_id: int, reason_code: str) -> None:
     """Nothing moves at this price: withdrawals wait for the next, deposits stand in transit and say why."""
     collecting = Request.objects.filter(account=account_id, state=Request.State.COLLECTING)
-    collecting.filter(kind=Request.Kind.DEPOSIT).update(reason_code=reason_code)
+    deposits = collecting.filter(kind=Request.Kind.DEPOSIT)
+    deposits.exclude(reason_code__in=Request.RETURNING_REASONS).update(reason_code=reason_code)
     collecting.exclude(kind=Request.Kind.DEPOSIT).update(
         state=Request.State.CONFIRMED, reason_code=reason_code
     )

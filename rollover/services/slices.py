@@ -15,6 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import PammAccount
+from accounts.services import SeenPositions, keep_open_positions
 from brokers.bulk import update_rows
 from brokers.models import Broker
 from brokers.scope import current_broker_id
@@ -234,6 +235,7 @@ class _Slice:
                 held.completed_at = now
                 held.lease_until = None
             update_rows(list(rows.values()), COMPLETED_COLUMNS)
+            keep_open_positions(_seen(accounts, readings))
             record_events(
                 [
                     (
@@ -252,6 +254,16 @@ class _Slice:
 
     def _logins(self, rollovers: Sequence[Rollover]) -> list[int]:
         return [rollover.account.login for rollover in rollovers if rollover.account.login is not None]
+
+
+def _seen(accounts: Collection[PammAccount], readings: Mapping[int, Reading]) -> dict[int, SeenPositions]:
+    """What is open in those accounts that show it and whose figures add up, by key."""
+    found = {account.pk: readings.get(account.pk) for account in accounts if account.shows_positions}
+    return {
+        key: SeenPositions(reading.snapshot.at, reading.snapshot.pool_equity, reading.positions)
+        for key, reading in found.items()
+        if reading is not None and reading.snapshot is not None
+    }
 
 
 def note_answer(server: TradingServer) -> None:

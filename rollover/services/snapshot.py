@@ -63,6 +63,7 @@ class Reading:
     account_id: int
     snapshot: Snapshot | None = None
     deals: tuple[Deal, ...] = ()
+    positions: tuple[Position, ...] = ()
     legs: tuple[Leg, ...] = ()
     ours: frozenset[int] = frozenset()
     foreign: frozenset[int] = frozenset()
@@ -248,6 +249,7 @@ def _judge(
         ),
         decisions=without_deal,
         deals=tuple(counted),
+        positions=positions,
         legs=tuple(legs),
         ours=frozenset(ours),
         foreign=frozenset(foreign),

@@ -5,6 +5,8 @@ from html import unescape
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.core import mail
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -136,3 +138,53 @@ def test_language_is_the_persons_then_the_cookies_then_the_browsers_then_the_bro
     own = signed_in(reader)
     own.cookies["django_language"] = "zh-hans"
     assert language_of_page(own.get("/", headers={"Accept-Language": "zh-CN"})) == "en"
+
+
+def test_language_chosen_on_a_page_is_kept_by_the_browser_and_by_the_profile(world: AliceBobCharlie) -> None:
+    visitor = Client(HTTP_HOST=ALPHA)
+    answer = visitor.post("/language/", {"language": "zh-hans", "next": "/?sort=age"})
+    assert answer["Location"] == "/?sort=age"
+    page = visitor.get("/", headers={"Accept-Language": "en"})
+    assert language_of_page(page) == "zh-hans"
+    assert "排行榜" in text(page) or "投资方案" in text(page)
+    bob = signed_in(world.bob)
+    bob.post("/language/", {"language": "zh-hans"})
+    assert bob_now(world).language == "zh-hans"
+    assert language_of_page(signed_in(world.bob).get(PROFILE)) == "zh-hans"
+    with broker_scope(world.alpha.pk):
+        assert Event.objects.get(kind="person.profile_changed").payload == {"changed": ["language"]}
+
+
+def test_language_switch_leads_nowhere_else_and_takes_known_languages_only(world: AliceBobCharlie) -> None:
+    visitor = Client(HTTP_HOST=ALPHA)
+    answer = visitor.post("/language/", {"language": "zh-hans", "next": "https://elsewhere.example/"})
+    assert answer["Location"] == "/"
+    bob = signed_in(world.bob)
+    answer = bob.post("/language/", {"language": "xx", "next": PROFILE})
+    assert answer["Location"] == PROFILE
+    assert settings.LANGUAGE_COOKIE_NAME not in bob.cookies
+    assert bob_now(world).language == ""
+    assert bob.get("/language/").status_code == 405
+
+
+def test_time_zones_are_named_in_the_readers_language(world: AliceBobCharlie) -> None:
+    client = signed_in(world.bob)
+    assert "Buenos Aires" in text(client.get(PROFILE))
+    page = client.get(PROFILE, headers={"Accept-Language": "zh-CN"}).content.decode()
+    assert '<optgroup label="亚洲">' in page
+    assert '<option value="Asia/Shanghai">上海 (Asia/Shanghai)</option>' in page
+
+
+def test_who_signs_up_in_another_language_than_the_brokers_gets_e_mails_in_it(world: AliceBobCharlie) -> None:
+    with broker_scope(world.alpha.pk):
+        Broker.objects.update(open_sign_up=True)
+    for email, accepted, language, written in (
+        ("lin@example.com", "zh-CN", "zh-hans", "确认"),
+        ("dora@example.com", "en-GB", "", "confirm"),
+    ):
+        sent = {"first_name": "Dora", "email": email, "password1": PASSWORD}
+        visitor = Client(HTTP_HOST=ALPHA, headers={"Accept-Language": accepted})
+        assert visitor.post("/accounts/signup/", sent).status_code == 302
+        with broker_scope(world.alpha.pk):
+            assert User.objects.get(email=email).language == language
+        assert written in str(mail.outbox[-1].body)

@@ -202,7 +202,22 @@ def test_account_is_closed_with_a_reason_and_only_once(dealer: Client, held: Pam
     assert LogEntry.objects.filter(object_id=str(held.pk)).count() == 1
 
 
-@pytest.mark.parametrize("action", ["release", "close"])
+def test_account_is_suspended_and_resumed_with_a_reason(dealer: Client, held: PammAccount) -> None:
+    address = page_of(held, "suspend")
+    assert "Nobody joins or adds money until you resume it" in text(dealer.get(address))
+    assert dealer.post(address, {"note": ""}).status_code == 200
+    assert dealer.post(address, {"note": "Trades outside his mandate"}).status_code == 302
+    held.refresh_from_db()
+    assert held.state == PammAccount.State.SUSPENDED
+    assert "Its open offers take investments again." in text(dealer.get(address))
+    assert dealer.post(address, {"note": "Settled"}).status_code == 302
+    held.refresh_from_db()
+    assert held.state == PammAccount.State.ACTIVE
+    changes = LogEntry.objects.filter(object_id=str(held.pk)).order_by("pk")
+    assert ["Trades outside his mandate" in str(change.change_message) for change in changes] == [True, False]
+
+
+@pytest.mark.parametrize("action", ["release", "suspend", "close"])
 def test_who_only_looks_may_not_decide(auditor: Client, held: PammAccount, action: str) -> None:
     assert auditor.get(reverse("admin:accounts_pammaccount_change", args=[held.public_id])).status_code == 200
     assert auditor.get(page_of(held, action)).status_code == 403
@@ -211,7 +226,7 @@ def test_who_only_looks_may_not_decide(auditor: Client, held: PammAccount, actio
     assert (held.is_held, held.state) == (True, PammAccount.State.ACTIVE)
 
 
-@pytest.mark.parametrize("action", ["release", "close"])
+@pytest.mark.parametrize("action", ["release", "suspend", "close"])
 def test_another_brokers_dealer_finds_no_such_account(held: PammAccount, action: str) -> None:
     with broker_scope(broker_called("beta").pk):
         stranger = signed_in(Role.DEALER, host="beta.localhost")

@@ -29,7 +29,13 @@ from investing.errors import (
     TakeProfitNotAbove,
 )
 from investing.models import Request, Stop
-from investing.services import cancel_request, order_closing, remove_stop, set_stops
+from investing.services import (
+    cancel_request,
+    confirm_request,
+    order_closing,
+    remove_stop,
+    set_stops,
+)
 from offers.models import Offer
 from outbox.models import Event
 from rollover.models import Rollover
@@ -240,6 +246,51 @@ def test_deposit_still_on_its_way_never_buys_units_of_a_closed_investment(
     assert deposit.state == Request.State.FAILED
     assert desk.balance(bob.login) == D("1800.00")
     assert differences(pool) == []
+
+
+def test_deposit_into_another_investment_of_the_owner_goes_back_too(
+    desk: Desk, bob: PersonalAccount, bobs: Investment, pool: PammAccount, offer: Offer
+) -> None:
+    """Confirmed or not, where the rollover itself has not begun it."""
+    other = desk.invest(bob, offer, "300.00")
+    desk.roll(pool)
+    put(bobs, stop_loss="900.00")
+    confirmed, pending = (desk.add_money(fresh(other), amount) for amount in ("100.00", "50.00"))
+    confirm_request(request=confirmed, by=desk.dealer)
+    # Within the freeze time, say.
+    Request.objects.filter(pk=confirmed.pk).update(confirmed_at=timezone.now() + timedelta(hours=1))
+    desk.bring_price_to(pool, D("0.8"))
+    desk.roll(pool)
+    ended = Request.objects.filter(pk__in=[confirmed.pk, pending.pk]).values_list("state", "reason_code")
+    assert set(ended) == {("cancelled", "stop_reached")}
+    assert (fresh(bobs).state, fresh(other).state) == (Investment.State.CLOSED, Investment.State.ACTIVE)
+    assert desk.balance(bob.login) == D("1500.00")
+    assert differences(pool) == []
+
+
+def test_deposit_still_on_its_way_when_a_stop_is_reached_goes_back_at_a_later_rollover(
+    desk: Desk, bob: PersonalAccount, bobs: Investment, pool: PammAccount, offer: Offer
+) -> None:
+    other = desk.invest(bob, offer, "300.00")
+    desk.roll(pool)
+    put(bobs, stop_loss="900.00")
+    deposit = confirm_request(request=desk.add_money(fresh(other), "200.00"), by=desk.dealer)
+    desk.bring_price_to(pool, D("0.8"))
+    desk.simulator.arm_fault("drop_after", command="trade/balance")
+    desk.roll(pool)
+    deposit.refresh_from_db()
+    assert (deposit.state, deposit.reason_code) == (Request.State.COLLECTING, "stop_reached")
+    assert fresh(bobs).state == Investment.State.CLOSED
+    for _ in range(3):
+        desk.expire_answers()
+        settle_open_transfers()
+        desk.roll(pool)
+    deposit.refresh_from_db()
+    assert (deposit.state, deposit.reason_code) == (Request.State.FAILED, "stop_reached")
+    assert fresh(other).units == 300
+    assert desk.balance(bob.login) == D("1500.00")
+    assert differences(pool) == []
+    assert_books_agree(desk, pool)
 
 
 def test_reached_stop_waits_with_everything_else_where_no_price_is_live(

@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Self, TypeVar
 
 import psycopg2
@@ -28,6 +29,7 @@ from tests.crashes.digest import Before, applied_keys, database_rows, server_boo
 from tests.crashes.points import CrashPoints, Word, install, kill_worker
 from tests.simulator import MANAGER_LOGIN, MANAGER_PASSWORD, SimulatorProcess
 from trading.simulator.__main__ import main as run_simulator
+from trading.simulator.store import Store
 
 T = TypeVar("T")
 
@@ -127,6 +129,7 @@ class Stage:
         name = f"test_clone_{os.getpid()}_trial{next(self._numbers)}"
         books = self.simulator.folder.with_name(name)
         shutil.copytree(self.simulator.folder, books)
+        self._set_back_clock(books)
         self._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, self.scenario)
         simulator = ForkedSimulator(books, timezone=self.simulator.timezone, port=self.simulator.port)
         try:
@@ -137,6 +140,12 @@ class Stage:
             self.wait_until_left(name)
             self._execute("DROP DATABASE {}", name)
             shutil.rmtree(books)
+
+    def _set_back_clock(self, books: Path) -> None:
+        """However late it has become: the prices in the books are as fresh in each performance."""
+        store = Store(books)
+        store.put_meta("advance_seconds", str(int((self.begins_at - datetime.now(UTC)).total_seconds())))
+        store.close()
 
     def wait_until_left(self, name: str) -> None:
         """Until the sessions of a killed worker have ended, and with them what they had locked."""

@@ -276,6 +276,8 @@ CASES = [
          {(BOB, "stop_reached")}, "reached its take profit", INVESTMENT),
     Case("suspended", _of_account("account.suspended"),
          {(BOB, "account_suspended"), (ALICE, "managed_account_changed")}, "suspended", ""),
+    Case("resumed", _of_account("account.resumed"),
+         {(BOB, "account_resumed"), (ALICE, "managed_account_changed")}, "no longer suspended", ""),
     Case("closing", _of_account("account.closing", by="somebody", note="x"),
          {(BOB, "account_closing"), (ALICE, "managed_account_changed")}, "clos", ""),
     Case("closing by its manager", _closing_by_alice, {(BOB, "account_closing")},

@@ -13,7 +13,7 @@ from fees.models import Charge
 from investing.models import Request
 from offers.models import JoinLink, Offer
 from outbox.models import Event
-from rollover.models import Rollover
+from rollover.models import CountedDeal, Rollover
 from tests.every_page.people import People
 from track_record.models import AccountStatistics
 
@@ -29,6 +29,7 @@ def multiply(people: People) -> None:
         _account(people, number)
         _client(people, number)
         _of_one_account(people, number)
+        _trades(people, number)
         event = copied(Event.objects.latest("pk"))
         for told in Notification.objects.filter(user=people.investment.owner)[:1]:
             copied(told, event=event, read_at=None)
@@ -69,6 +70,16 @@ def _account(people: People, number: int) -> None:
     point = copied(PricePoint.objects.filter(account=source).latest("sequence"), account=account)
     _investment(people.investment, account, offer, point)
     copied(Rollover.objects.filter(account=source).latest("pk"), account=account, price_point=None)
+
+
+def _trades(people: People, number: int) -> None:
+    """More trades, and more that is open, in the accounts that show it."""
+    for offer in (people.delayed_offer, people.open_offer):
+        closing = CountedDeal.objects.filter(account=offer.account, closed_lots__gt=0).earliest("pk")
+        copied(closing, ticket=closing.ticket + 1_000_000 + number, symbol=f"COPY{number}")
+    shown = people.open_offer.account.open_positions
+    shown.positions += [{**shown.positions[0], "symbol": f"COPY{number}"}]
+    shown.save()
 
 
 def _offer(source: Offer, account: PammAccount) -> Offer:

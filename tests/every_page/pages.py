@@ -2,7 +2,7 @@
 
 A new route of cabinet, public pages or widgets belongs either into `PAGES` or, with the reason, into
 `NO_PAGES`: the tests fail until it does. `BACK_OFFICE` are the pages of the staff that matter most; they are
-pictured, too. `address_of` says where a page is, `open_page` goes there.
+pictured, too. `address_of` says where a page is, `opened` goes there.
 """
 
 import re
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from playwright.sync_api import Page as Tab
 from playwright.sync_api import Response
 
 from rollover.models import Rollover
@@ -27,6 +26,7 @@ from tests.every_page.people import (
     People,
 )
 from tests.isolation.routes import Route, routes
+from tests.journeys.visitor import Visitor
 
 Rows = Callable[[People], tuple[Any, ...]]
 
@@ -116,6 +116,11 @@ PAGES = (
     Page("offers:comparison", VISITOR),
     Page("offers:comparison", VISITOR, query="?offer={}&offer={}", chosen=lambda people: people.two_offers),
     Page("offers:simulator", VISITOR, _offer),
+    Page("trades:offer", VISITOR, lambda people: (people.delayed_offer.public_id,)),
+    Page("trades:offer", VISITOR, lambda people: (people.delayed_offer.public_id,), "?since=2030-01-01"),
+    Page("trades:offer", VISITOR, lambda people: (people.hidden_offer.public_id,)),
+    Page("trades:offer", VISITOR, lambda people: (people.open_offer.public_id,)),
+    Page("offers:offer", VISITOR, lambda people: (people.open_offer.public_id,)),
     Page("offers:by-link", VISITOR, lambda people: (people.link.token,)),
     Page("accounts:trading-login", VISITOR),
     Page("account_login", VISITOR),
@@ -146,6 +151,7 @@ PAGES = (
     Page("allocation:portfolio", INVESTOR),
     Page("allocation:portfolio", NEWCOMER),
     Page("allocation:investment", INVESTOR, _investment),
+    Page("trades:investment", INVESTOR, _investment),
     Page("investing:deposit", INVESTOR, _investment),
     Page(
         "investing:deposit",
@@ -211,6 +217,13 @@ PAGES = (
     Page("accounts:investors", MANAGER, _account),
     Page("accounts:rollovers", MANAGER, _account),
     Page("accounts:settings", MANAGER, _account),
+    Page("accounts:disclosure", MANAGER, _account),
+    Page(
+        "accounts:disclosure",
+        MANAGER,
+        _account,
+        steps=(("#content input[value=open]", None), ("#content form [type=submit]", None)),
+    ),
     Page("accounts:close-account", MANAGER, _account),
     Page("offers:create", MANAGER, _account),
     Page("offers:managed-offer", MANAGER, _offer),
@@ -272,6 +285,7 @@ NO_PAGES = {
     "brokers:brand-image": FILE,
     "brokers:brand-icon": FILE,
     "brokers:choose-theme": POSTED,
+    "accounts:choose-language": POSTED,
     "offers:start-by-link": "leads on to the steps of joining",
     "accounts:decline-invitation": POSTED,
     "accounts:sign-out-elsewhere": POSTED,
@@ -280,6 +294,8 @@ NO_PAGES = {
     "offers:revoke-link": POSTED,
     "allocation:portfolio-figures": PIECE,
     "allocation:investment-figures": PIECE,
+    "trades:offer-csv": FILE,
+    "trades:investment-csv": FILE,
     "allocation:entries-csv": FILE,
     "allocation:charges-csv": FILE,
     "investing:requests-csv": FILE,
@@ -322,8 +338,11 @@ def address_of(page: Page, people: People) -> str:
     return _routes()[page.route].address(*page.rows(people)) + page.query.format(*page.chosen(people))
 
 
-def open_page(tab: Tab, page: Page, people: People) -> Response:
-    """Go there and take its steps; the last answer."""
+def opened(page: Page, window: Visitor, people: People) -> Response:
+    """Go to the page and take its steps; the answer that brought what is shown in the end."""
+    tab = window.page
+    if page.status != 200:
+        window.expect(page.status)
     answer = tab.goto(address_of(page, people))
     assert answer is not None
     assert answer.status == page.status, f"{answer.status} for {answer.url}"
@@ -338,4 +357,5 @@ def open_page(tab: Tab, page: Page, people: People) -> Response:
                 element.click()
             answer = leaving.value
             assert answer is not None
+    window.wait_for_answers()
     return answer

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from accounts.models import Agent, Manager, PammAccount, User
+from accounts.models import Agent, Manager, OpenPositions, PammAccount, User
 from allocation.models import Investment, UnitEntry
 from demo.scenario import ALPHA
 from events.services import deliver_notifications
@@ -104,6 +104,49 @@ class People:
         """The one with most to show: tiers, and the investment's account."""
         offers = Offer.objects.filter(account=self.account, visibility=Offer.Visibility.PUBLIC)
         return offers.order_by("pk")[1]
+
+    @cached_property
+    def hidden_offer(self) -> Offer:
+        """Of an account that shows nothing of its trades."""
+        return self._offer_disclosed(PammAccount.Disclosure.HIDDEN)
+
+    @cached_property
+    def delayed_offer(self) -> Offer:
+        """Of an account whose trades appear after a while."""
+        return self._offer_disclosed(PammAccount.Disclosure.DELAYED)
+
+    @cached_property
+    def open_offer(self) -> Offer:
+        """Of an account that shows its trades, and what is open in it."""
+        hidden = Offer.objects.filter(
+            visibility=Offer.Visibility.PUBLIC, account__disclosure=PammAccount.Disclosure.HIDDEN
+        )
+        offer = hidden.exclude(account=self.account).exclude(account=self.hidden_offer.account).latest("pk")
+        account: PammAccount = offer.account
+        position = {
+            "symbol": "EURUSD",
+            "side": "buy",
+            "lots": "0.50000000",
+            "opened_at": timezone.now().isoformat(),
+            "price_open": "1.10234",
+            "price": "1.10471",
+            "result": "118.50",
+        }
+        account.disclosure = PammAccount.Disclosure.OPEN
+        account.save(update_fields=["disclosure"])
+        OpenPositions.objects.create(
+            account=account,
+            seen_at=timezone.now(),
+            equity=account.last_equity,
+            currency_digits=account.currency_digits,
+            positions=[position, {**position, "symbol": "XAUUSD", "side": "sell", "result": "-20.00"}],
+        )
+        return offer
+
+    def _offer_disclosed(self, disclosure: str) -> Offer:
+        return Offer.objects.filter(
+            account__disclosure=disclosure, visibility=Offer.Visibility.PUBLIC
+        ).earliest("pk")
 
     @cached_property
     def two_offers(self) -> tuple[UUID, ...]:

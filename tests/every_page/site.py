@@ -41,27 +41,30 @@ class Site:
     people: People
     browser: Browser
     now: Callable[[], float] = time.time
-    _windows: dict[str, Visitor] = field(default_factory=dict)
-    _scales: dict[str, Scale] = field(default_factory=dict)
+    _windows: dict[tuple[str, str], Visitor] = field(default_factory=dict)
+    _scales: dict[tuple[str, str], Scale] = field(default_factory=dict)
 
-    def window_of(self, who: str) -> Visitor:
-        """The window of somebody signed in; of a visitor where `who` is empty."""
-        if who not in self._windows:
-            self._windows[who] = self.new_window(who, viewport=DESK, color_scheme="light")
-        return self._windows[who]
+    def window_of(self, who: str, locale: str = "en-US") -> Visitor:
+        """The window of somebody signed in, or of a visitor where `who` is empty."""
+        if (who, locale) not in self._windows:
+            self._windows[who, locale] = self.new_window(
+                who, locale=locale, viewport=DESK, color_scheme="light"
+            )
+        return self._windows[who, locale]
 
     def new_window(self, who: str, **options: Any) -> Visitor:
         """One more window, which is not kept."""
-        window = Visitor(self.browser, self.address, who or "visitor", reduced_motion="reduce", **options)
+        name = f"{who or 'visitor'}-{options.get('locale', 'en-US')}"
+        window = Visitor(self.browser, self.address, name, reduced_motion="reduce", **options)
         if who:
             self._sign_in(window.page.context, self.people.user(who))
         return window
 
-    def scale_of(self, who: str) -> Scale:
+    def scale_of(self, who: str, locale: str = "en-US") -> Scale:
         """Weighs what comes into that window."""
-        if who not in self._scales:
-            self._scales[who] = Scale(self.window_of(who).page)
-        return self._scales[who]
+        if (who, locale) not in self._scales:
+            self._scales[who, locale] = Scale(self.window_of(who, locale).page)
+        return self._scales[who, locale]
 
     def close(self) -> None:
         for window in self._windows.values():

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page as Tab
 
 from tests.databases import REPOSITORY
-from tests.every_page.pages import BACK_OFFICE, ELSEWHERE, NO_PAGES, PAGES, Page, open_page
+from tests.every_page.pages import BACK_OFFICE, ELSEWHERE, NO_PAGES, PAGES, Page, opened
 from tests.every_page.site import DESK, PHONE, Site
 from tests.every_page.weight import Scale
 from tests.isolation.routes import Route, routes
@@ -69,12 +69,9 @@ def test_page_is_accessible_quiet_and_fits(page: Page, site: Site, sources: Path
     window, scale = site.window_of(page.who), site.scale_of(page.who)
     tab = window.page
     tab.set_viewport_size(DESK)
-    if page.status != 200:
-        window.expect(page.status)
     scale.begin(empty_cache=True)
-    answer = open_page(tab, page, site.people)
+    answer = opened(page, window, site.people)
     (sources / f"{page.file_name}.html").write_text(answer.text())
-    window.wait_for_answers()
     faults = [*_overweight(scale), *judged(tab, "desk")]
     tab.set_viewport_size(PHONE)
     faults += [fault for fault in judged(tab, "phone") if fault not in faults]

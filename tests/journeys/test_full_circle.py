@@ -175,7 +175,7 @@ def invest(visitor: Visitor, offer: str, amount: str) -> None:
     visitor.page.get_by_label("I understand that I can lose money").check()
     visitor.press(f"Invest {amount} USD")
     visitor.sees("We have your request")
-    visitor.sees("Waits for approval.")
+    visitor.sees("Waits for the manager's approval.")
 
 
 def confirm_all(alice: Visitor, owners: Sequence[str], together: str) -> None:

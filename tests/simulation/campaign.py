@@ -19,6 +19,7 @@ from accounts.models import PammAccount
 from allocation.models import Investment, PricePoint, UnitEntry
 from brokers.scope import broker_scope
 from fees.models import Charge, ChargePart
+from investing.models import Stop
 from ledger.models import Posting
 from tests.circle.world import Calendar, Desk
 from tests.simulation.world import Simulation, Troubles
@@ -61,7 +62,12 @@ class Verdict:
 
 
 def run_seed(
-    seed: int, simulator: SimulatorProcess, *, hours: int = HOURS, troubles: Troubles | None = None
+    seed: int,
+    simulator: SimulatorProcess,
+    *,
+    hours: int = HOURS,
+    troubles: Troubles | None = None,
+    with_stops: bool = True,
 ) -> Verdict:
     """One seed from its own broker's first day to its last, on the database this process is connected to."""
     began = time.monotonic()
@@ -70,7 +76,8 @@ def run_seed(
         slug = f"seed-{seed}-{os.getpid()}-{time.monotonic_ns()}"
         with broker_scope(broker_called(slug).pk):
             desk = Desk.open(simulator, slug)
-            simulation = Simulation(desk, Calendar(simulator, traveller), seed, troubles or Troubles())
+            calendar = Calendar(simulator, traveller)
+            simulation = Simulation(desk, calendar, seed, troubles or Troubles(), with_stops=with_stops)
             differences = _live(simulation, hours)
             simulation.depart()
             digest = _digest()
@@ -153,6 +160,12 @@ def _digest() -> str:
         ("stake", investments[key], *map(_plain, row))
         for key, *row in Investment.objects.values_list(
             "pk", "state", "units", "high_water_mark", "paid_in", "paid_out", "fees_paid"
+        )
+    )
+    facts += (
+        ("stop", investments[investment], *map(_plain, row))
+        for investment, *row in Stop.objects.values_list(
+            "investment_id", "kind", "price", "state", "ended_after_sequence"
         )
     )
     facts += (

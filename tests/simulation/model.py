@@ -19,6 +19,9 @@ from enum import Enum
 from fractions import Fraction
 from math import floor
 
+from tests.simulation import stop_rules
+from tests.simulation.stop_rules import Stop
+
 UNIT = 10**12
 """Steps of a unit, and of a mark in the currency's unit."""
 FINE = 10**24
@@ -197,6 +200,8 @@ class Stake:
     paid_in: int = 0
     paid_out: int = 0
     fees: int = 0
+    ended_by: str = ""
+    """Who asked for the close that ended it: its owner, or a stop."""
 
 
 class Kind(Enum):
@@ -218,7 +223,12 @@ class Wish:
     close_if_below_minimum: bool = False
     payer: int | None = None
     """Login of who pays a deposit, where it is not the investor's own account."""
+    origin: str = "owner"
+    """What asked for it: its owner, or the kind of a stop."""
     state: str = "confirmed"
+    """Before it pending; afterwards executed, failed, cancelled or, of a deposit that went back, returned."""
+    goes_back: bool = False
+    """A deposit that has to go back once its money has come."""
     reason: str = ""
     collected: bool = False
     paid: int = 0
@@ -237,6 +247,8 @@ class Snapshot:
     closed_lots: Fraction = Fraction(0)
     waits: str = ""
     """Why nothing but recording happens, if so."""
+    cutoff: datetime = NEVER
+    """Stops set later are not looked at."""
 
 
 @dataclass
@@ -266,6 +278,17 @@ class Account:
     received: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     """By party, all fees so far."""
     equity: int = 0
+    is_suspended: bool = False
+    stops: list[Stop] = field(default_factory=list)
+    stop_closes: list[Wish] = field(default_factory=list)
+    """Those that stops asked for at the last rollover."""
+    closing: list[Stake] = field(default_factory=list)
+    """Investments of which somebody has asked for a close that this rollover may not carry out."""
+
+    @property
+    def stopped(self) -> set[str]:
+        """Owners whose stops the last rollover reached."""
+        return {wish.stake.owner for wish in self.stop_closes}
 
     @property
     def scale(self) -> int:
@@ -287,7 +310,7 @@ class Account:
 
     def roll(self, seen: Snapshot, wishes: Iterable[Wish]) -> None:
         """Price, extend what accrues, then fees, withdrawals and closes, deposits."""
-        self.charges = []
+        self.charges, self.stop_closes = [], []
         self.balance = seen.balance
         equity = self.balance + seen.floating
         outstanding = self.units
@@ -306,18 +329,34 @@ class Account:
             self._all_wait(wishes, seen.waits)
             return
         self.flow += 1
+        wishes = list(wishes)
+        self._reach_stops(seen, wishes)
         for stake in list(self.stakes.values()):
             if stake.state == "active" and stake.term is not None and stake.term.is_over(seen.at, self.flow):
                 self._end_interval(stake, seen)
         free = seen.free_money
         ordered = sorted(wishes, key=lambda wish: (wish.confirmed_at, wish.order))
-        for wish in ordered:
+        for wish in [*ordered, *self.stop_closes]:
             if wish.kind is not Kind.DEPOSIT:
                 free = self._leave(wish, seen, free)
         for wish in sorted(ordered, key=lambda wish: not wish.stake.is_own):
             if wish.kind is Kind.DEPOSIT:
                 self._join(wish, seen)
         self.equity = self.balance + seen.floating
+
+    def _reach_stops(self, seen: Snapshot, wishes: Iterable[Wish]) -> None:
+        """Each that is reached asks for a close, behind all that was asked for before."""
+        closing = [wish.stake for wish in wishes if wish.kind is Kind.CLOSE] + self.closing
+        self.stop_closes = [
+            Wish(
+                f"stop of {stop.stake.name}",
+                Kind.CLOSE,
+                stop.stake,
+                confirmed_at=seen.at,
+                origin=stop.side.value,
+            )
+            for stop in stop_rules.reach(self, seen.at, seen.cutoff, closing)
+        ]
 
     def _extend(self, seen: Snapshot, outstanding: int) -> None:
         if self.last_at is not None and outstanding:
@@ -330,6 +369,7 @@ class Account:
         for stake in self.stakes.values():
             if stake.state == "active":
                 stake.state = "cancelled"
+                stop_rules.end_stops(self, stake)
                 stake.units = stake.mark = 0
                 stake.debts = []
                 stake.carried.clear()
@@ -638,7 +678,8 @@ class Account:
         value, held, before = self.value(stake), stake.units, stake.fees
         paid = self._settle_all(stake, seen)
         stake.units = stake.mark = 0
-        stake.state = "closed"
+        stake.state, stake.ended_by = "closed", wish.origin
+        stop_rules.end_stops(self, stake)
         stake.debts = []
         stake.accepted = None
         self._exchange(value - self.ratio.of(held))
@@ -662,7 +703,9 @@ class Account:
     # -- joining
 
     def _join(self, wish: Wish, seen: Snapshot) -> None:
-        if not wish.collected:
+        if self.is_suspended or wish.stake.owner in self.stopped:
+            wish.goes_back = True
+        if not wish.collected or wish.goes_back:
             return
         stake = wish.stake
         if not self.units and seen.balance + seen.floating:

@@ -7,7 +7,8 @@ import pytest
 
 from tests.counts import cases
 from tests.simulation.engine import Course
-from tests.simulation.model import Account, Kind, Rules, Snapshot, Stake, Tiers, Wish
+from tests.simulation.model import Account, Kind, Ratio, Rules, Snapshot, Stake, Tiers, Wish
+from tests.simulation.stop_rules import Side, Stop, price_of, set_stops, stop_price
 
 EVENTS = cases(push=12_000, soak=1_000_000)
 ROLLOVERS = 40
@@ -45,6 +46,29 @@ def test_model_computes_the_worked_examples() -> None:
     assert fees == [{"a": 100_00, "b": 45_00}, {}, {"a": 10_80, "b": 4_72}]
     assert stakes[1].carried["performance"] == Fraction(1, 2)
     assert [stake.mark for stake in stakes] == [5443_20 * 10**10, 949_73 * 10**10]
+
+
+def test_model_plays_the_worked_example_of_a_stop() -> None:
+    """That of `docs/money.md`; and a price that nothing but rounding keeps from a stop reaches it."""
+    stake = Stake("1", "a", Rules("flat", Tiers(((None, Fraction(0)),))))
+    account = Account("pool", "manager", stakes={"1": stake})
+    account.roll(Snapshot(START, 0), [Wish("1", Kind.DEPOSIT, stake, 1000_00, collected=True)])
+    set_stops(account, stake, {Side.LOSS: 900_00}, START)
+    (stop,) = account.stops
+    assert stop.price == Fraction(9, 10)
+    half = Wish("2", Kind.WITHDRAWAL, stake, 500_00, START)
+    states = []
+    for hour, (equity, wishes) in enumerate(
+        ((1000_00, [half]), (475_00, []), (455_00, []), (400_00, [])), start=1
+    ):
+        account.roll(Snapshot(START + timedelta(hours=hour), equity), wishes)
+        states.append((stop.state, stake.paid_out))
+    assert states == [("active", 500_00)] * 3 + [("reached", 900_00)]
+    thirds = Account("pool", "manager", stakes={"1": stake})
+    stake.state, stake.units, thirds.price = "active", 3 * 10**12, Ratio(100, 3 * 10**12)
+    for side in Side:
+        price = stop_price(thirds, stake, side, 1_00)
+        assert Stop(stake, side, 1_00, price, START).is_reached(price_of(thirds))
 
 
 def _tiers(*rows: tuple[object, int]) -> Tiers:

@@ -11,7 +11,8 @@ from tests.simulation.world import Troubles
 from tests.simulator import SimulatorProcess
 
 SEEDS = (4, 28, 52)
-"""Bugs were found by these; `test_found_by_seeds` tells them without chance."""
+"""Bugs were found by these, before there were stops; `test_found_by_seeds` tells them without chance."""
+SEEDS_WITH_STOPS = (18,)
 CALM = Troubles(storms=0)
 IN_TURNS = Troubles(storms=0, calm_workers=0.3)
 
@@ -20,8 +21,18 @@ IN_TURNS = Troubles(storms=0, calm_workers=0.3)
 def test_seed_with_faults_crashes_and_strange_hands_ends_where_the_model_ends(
     committed_db: str, market: SimulatorProcess, seed: int
 ) -> None:
+    verdict = run_seed(seed, market, with_stops=False)
+    assert not verdict.differences, str(verdict)
+
+
+@pytest.mark.parametrize("seed", SEEDS_WITH_STOPS)
+def test_seed_with_stops_and_suspensions_ends_where_the_model_ends(
+    committed_db: str, market: SimulatorProcess, seed: int
+) -> None:
     verdict = run_seed(seed, market)
     assert not verdict.differences, str(verdict)
+    for happened in ("stop_loss of", "take_profit of", "goes back", "suspend in"):
+        assert any(happened in line for line in verdict.log), happened
 
 
 @pytest.mark.parametrize("seed", range(1, 1 + cases(push=1, soak=40)))

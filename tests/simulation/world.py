@@ -50,6 +50,7 @@ from tests.simulation import model
 from tests.simulation.interruptions import Crash, forget_connections, watched
 from tests.simulation.model import Account, Kind, Rules, Snapshot, Stake, Tiers, Wish
 from tests.simulation.model import Charge as ExpectedCharge
+from tests.simulation.stops import Stops
 from tests.worlds import person
 from transfers.models import Leg, Transfer
 
@@ -166,10 +167,13 @@ class Pool:
 class Simulation:
     """See the module. What people and markets do is drawn of `chance`, what goes wrong of `luck`."""
 
-    def __init__(self, desk: Desk, calendar: Calendar, seed: int, troubles: Troubles) -> None:
+    def __init__(
+        self, desk: Desk, calendar: Calendar, seed: int, troubles: Troubles, *, with_stops: bool
+    ) -> None:
         self.desk, self.calendar, self.troubles = desk, calendar, troubles
         self.chance = random.Random(seed)
         self.luck = random.Random(f"luck {seed}")
+        self.stops = Stops(self, seed) if with_stops else None
         self.balances: dict[int, int] = {}
         """By login: what stands on personal and house accounts."""
         self.paid_now: defaultdict[int, int] = defaultdict(int)
@@ -239,6 +243,8 @@ class Simulation:
             row, Account(str(row.pk), str(row.manager.public_id), DIGITS, minor(row.minimum_own_capital))
         )
         self.drafts = [random_terms(self.chance) for _ in range(4)]
+        if self.stops is not None:
+            self.drafts = self.stops.drafts(self.drafts)
         share_as_standard(self.desk, self.drafts[0])
         for index, draft in enumerate(self.drafts):
             offer = self.desk.offer(row, draft, name=f"Offer {index}")
@@ -246,12 +252,12 @@ class Simulation:
             pool.offers.append(offer)
         self.pools.append(pool)
         own = Investment.objects.get(account=row, is_own_capital=True)
-        self._note(pool, Request.objects.get(investment=own))
+        self.note_request(pool, Request.objects.get(investment=own))
 
     def _known(self, terms: Terms, draft: TermsDraft) -> Rules:
         return self.rules.setdefault(terms.pk, rules_of(draft))
 
-    def _note(self, pool: Pool, request: Request) -> None:
+    def note_request(self, pool: Pool, request: Request) -> None:
         """A request the platform has taken: the model has it from the moment it is confirmed."""
         request.refresh_from_db()
         investment = request.investment
@@ -265,30 +271,38 @@ class Simulation:
                 agents=self.agents.get(investment.personal_account_id, ()),
             )
             pool.model.stakes[stake.name] = stake
-        if request.state == Request.State.CONFIRMED:
+        if request.state in (Request.State.PENDING, Request.State.CONFIRMED):
             self.wishes[request.pk] = Wish(
                 str(request.pk),
                 Kind(request.kind),
                 stake,
                 minor(request.amount) if request.amount is not None else 0,
-                request.confirmed_at or timezone.now(),
+                request.confirmed_at or model.NEVER,
                 request.pk,
                 request.close_if_below_minimum,
                 payer=request.paid_by.login if request.paid_by is not None else None,
+                state=str(request.state),
             )
 
     # -- an hour
 
     def hour(self) -> None:
+        if self.stops is not None:
+            self.stops.free()
         self.let_pass(hours=self.chance.choice((1, 1, 2, 5, 24, 31)))
         if self.chance.random() < 0.1:
             self.pass_to_midnight()
         for pool in self.pools:
             for _ in range(self.chance.randrange(0, 5)):
                 self.somebody_acts(pool)
+            if self.stops is not None:
+                self.stops.act(pool)
             self.trade(pool)
             if pool.model.units and self.chance.random() < 0.1:
                 self.strange_hand(pool)
+        if self.stops is not None:
+            for pool in self.pools:
+                self.stops.bind(pool)
         if self.chance.random() < 0.1:
             # The session is over: nobody has given a price for long.
             self.is_live = False
@@ -346,17 +360,21 @@ class Simulation:
     def join(self, pool: Pool) -> None:
         client, offer = self.chance.choice(self.clients), self.chance.choice(pool.offers)
         investment = self.desk.invest(client, offer, self.amount(self.chance.choice((30, 800, 6000))))
-        self._note(pool, Request.objects.get(investment=investment))
+        self.note_request(pool, Request.objects.get(investment=investment))
+
+    def join_with(self, pool: Pool, client: PersonalAccount, offer: Offer, amount: int) -> None:
+        investment = self.desk.invest(client, offer, str(_money(amount)))
+        self.note_request(pool, Request.objects.get(investment=investment))
 
     def add(self, pool: Pool) -> None:
         request = self.desk.add_money(self.investment(pool), self.amount(400))
         if request.state == Request.State.PENDING:
             investing.confirm_request(request=request, by=self.desk.dealer)
-        self._note(pool, request)
+        self.note_request(pool, request)
 
     def take(self, pool: Pool) -> None:
         investment = self.investment(pool)
-        self._note(
+        self.note_request(
             pool,
             self.desk.withdraw(
                 investment, self.amount(500), close_if_below_minimum=self.chance.random() < 0.5
@@ -364,7 +382,7 @@ class Simulation:
         )
 
     def leave(self, pool: Pool) -> None:
-        self._note(pool, self.desk.close(self.investment(pool)))
+        self.note_request(pool, self.desk.close(self.investment(pool)))
 
     def own(self, pool: Pool) -> None:
         """The manager adds to his own capital or takes of it."""
@@ -372,12 +390,15 @@ class Simulation:
         if own is None:
             raise Refusal
         flow = self.desk.add_money if self.chance.random() < 0.5 else self.desk.withdraw
-        self._note(pool, flow(own, self.amount(300)))
+        self.note_request(pool, flow(own, self.amount(300)))
 
     def renew(self, pool: Pool) -> None:
         investment = self.investment(pool)
+        self.revise(pool, investment, self.chance.choice(self.drafts))
+
+    def revise(self, pool: Pool, investment: Investment, draft: TermsDraft) -> None:
+        """Its offer gets newer terms, and its owner agrees."""
         assert investment.terms is not None
-        draft = self.chance.choice(self.drafts)
         newer = revise_terms(offer=investment.terms.offer, terms=draft, by=pool.row.manager.user)
         rules = self._known(newer, draft)
         investing.accept_terms(investment=investment, terms=newer, by=investment.owner)
@@ -416,6 +437,8 @@ class Simulation:
             return
         change = self.chance.randrange(-900, 1000)
         move = pool.model.balance * change // 10000
+        if self.stops is not None:
+            move = self.stops.aimed(pool, pool.model.balance + move) - pool.model.balance
         if not move:
             return
         amount = Decimal(move).scaleb(-DIGITS)
@@ -463,8 +486,12 @@ class Simulation:
         for pool in self.pools:
             pool.charged = {}
             for rollover in self.new_points(pool):
+                if self.stops is not None:
+                    self.stops.hear_of_suspension(pool)
                 self.follow(pool, rollover)
                 pool.charged[pool.model.sequence] = pool.model.charges
+            if self.stops is not None:
+                self.stops.hear_of_suspension(pool)
 
     def carry_out(self) -> None:
         for turn in range(MOST_TURNS):
@@ -531,9 +558,11 @@ class Simulation:
         luck = self.luck.random()
         if crashes and luck < self.troubles.crashes:
             raise Crash(moment)
-        others = self.troubles.others if crashes else self.troubles.calm_workers
-        # Inside a transaction another worker would not see what this one has written.
+        # Inside a transaction another hand would not see what this one has written.
         interrupts = depth == 0 and not connection.in_atomic_block and "commit" not in moment
+        if crashes and interrupts and self.stops is not None:
+            self.stops.at(moment)
+        others = self.troubles.others if crashes else self.troubles.calm_workers
         if interrupts and self.luck.random() < others:
             self.note(f"another worker's turn {moment}")
             # Between intent and call no worker may sleep longer than all look-ups take: nothing could tell it
@@ -583,7 +612,7 @@ class Simulation:
             (pool,) = (pool for pool in self.pools if pool.row.pk == row.pk)
             for request in Request.objects.filter(account=row, origin=Request.Origin.RECONCILIATION):
                 if request.pk not in self.wishes:
-                    self._note(pool, request)
+                    self.note_request(pool, request)
             row.refresh_from_db()
             # Two rollovers of an account never have the same moment.
             self.let_pass(seconds=1)
@@ -637,6 +666,8 @@ class Simulation:
         if self.had_storm and not waits:
             # What the server refused or did not answer in time comes with the next rollover.
             now = [wish for wish in now if wish.kind is not Kind.DEPOSIT or wish.order in executed]
+        if self.stops is not None:
+            account.closing = self.stops.closing(account)
         account.roll(
             Snapshot(
                 point.priced_at,
@@ -646,13 +677,18 @@ class Simulation:
                 free,
                 pool.closed_lots,
                 waits,
+                cutoff,
             ),
             now,
         )
+        closes = account.stop_closes
+        if self.stops is not None:
+            self.stops.adopt_closes(pool)
+            self.stops.give_back(pool, strictly=not (self.had_storm or waits))
         pool.closed_lots = Fraction(0)
         rounding = HouseAccount.objects.get(purpose=HouseAccount.Purpose.ROUNDING, currency="USD").login
         self.balances[rounding] -= account.exchanged - before
-        for wish in wishes:
+        for wish in [*wishes, *closes]:
             if wish.state == "executed" and wish.kind is not Kind.DEPOSIT:
                 self.credit(self.login_of_stake(wish.stake), wish.paid)
         for party, amount in account.received.items():
@@ -799,15 +835,19 @@ class Simulation:
                 has_owed[debt["kind"]] += minor(Decimal(debt["amount"]))
             yield from _differs(f"{what} debts", dict(has_owed), dict(owed))
         yield from self._compare_charges(pool)
+        if self.stops is not None:
+            yield from self.stops.compare(pool)
         for request in Request.objects.filter(account=row):
             wish = self.wishes.get(request.pk)
             if wish is None:
                 continue
             what = f"{name} request {request.pk} ({request.kind})"
             state = "confirmed" if request.state == Request.State.COLLECTING else str(request.state)
+            if wish.state == "returned" and state in ("cancelled", "failed"):
+                continue
             for line in _differs(f"{what} state", state, wish.state):
                 yield f"{line} ({request.reason_code or wish.reason})"
-            if not self.had_storm:
+            if not self.had_storm and not wish.goes_back:
                 yield from _differs(f"{what} reason", request.reason_code, wish.reason)
             if wish.state == "executed":
                 yield from _differs(f"{what} amount", request.executed_amount, _money(wish.paid))

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page as Tab
 
-from tests.every_page.pages import Page, open_page
+from tests.every_page.pages import Page, opened
 from tests.every_page.site import DESK, PHONE, Site
 from tests.journeys.visitor import Visitor
 from tools.screenshots.mails import Letter
@@ -68,8 +68,7 @@ class Camera:
                     windows[page.who] = self._window(page.who, look)
                 window = windows[page.who]
                 tab = window.page
-                open_page(tab, page, self._site.people)
-                window.wait_for_answers()
+                opened(page, window, self._site.people)
                 self._keep(tab, look, page.file_name)
                 titles[page] = tab.title().rpartition(" · ")[0] or tab.title()
             for window in windows.values():

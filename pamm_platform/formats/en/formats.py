@@ -1,7 +1,9 @@
-"""English: days and times as the filters of the cabinet write them, wherever Django or a library does."""
+"""English as read in most of the world: the day before the month, hours of 24."""
 
 DATE_FORMAT = "j M Y"
-TIME_FORMAT = "H:i"
 DATETIME_FORMAT = "j M Y, H:i"
+YEAR_MONTH_FORMAT = "M Y"
+MONTH_DAY_FORMAT = "j M"
+TIME_FORMAT = "H:i"
 SHORT_DATE_FORMAT = DATE_FORMAT
 SHORT_DATETIME_FORMAT = DATETIME_FORMAT

@@ -63,7 +63,7 @@ def test_joining_takes_three_steps_and_asks_once(
     assert made.investment.terms_id == offer.terms.latest("version").pk
     done = text_of(client.get(locations.pop()))
     assert "3. Done" in done
-    assert "Waits for approval." in done
+    assert "Waits for the manager's approval." in done
 
 
 @pytest.mark.parametrize(
