@@ -24,8 +24,8 @@ OLDEST_NODE = 18
 # Source in node_modules → name in assets/vendor.
 FILES = {
     "@tabler/core/dist/css/tabler.min.css": "tabler.css",
-    "@tabler/core/dist/js/tabler.min.js": "tabler.js",
     "htmx.org/dist/htmx.min.js": "htmx.js",
+    "idiomorph/dist/idiomorph-ext.min.js": "idiomorph.js",
     "lightweight-charts/dist/lightweight-charts.standalone.production.js": "lightweight-charts.js",
 }
 # What tests look for in node_modules.

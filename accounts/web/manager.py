@@ -30,6 +30,7 @@ from accounts.web.disclosure import DisclosureForm
 from accounts.web.managed_accounts import ManagedAccount, active_investments, managed_accounts
 from accounts.web.paging import page_by_id
 from allocation.models import Investment
+from allocation.web.live import live_page, signed_in_piece
 from brokers.errors import Refusal
 from fees.queries import InvestmentFigures, figures_of, with_figures
 from investing.errors import IdempotencyKeyReused
@@ -67,16 +68,22 @@ class InvestorRow:
     share: Decimal
 
 
-@login_required
+@signed_in_piece
 @require_safe
 def managed(request: HttpRequest) -> HttpResponse:
     """All accounts of the manager on one screen."""
     manager = get_manager_for(_person(request))
     rows = managed_accounts(pamm_accounts_of(manager))
-    return render(request, "accounts/manage_accounts.html", {"rows": rows, "totals": _totals(rows)})
+    return live_page(
+        request,
+        "accounts/manage_accounts.html",
+        {"rows": rows, "totals": _totals(rows)},
+        piece="accounts/manage_accounts_figures.html",
+        element_id="accounts-figures",
+    )
 
 
-@login_required
+@signed_in_piece
 @require_safe
 def managed_account(request: HttpRequest, account_id: uuid.UUID) -> HttpResponse:
     """One account: figures, own capital, investors, requests, rollovers, offers."""
@@ -110,7 +117,13 @@ def managed_account(request: HttpRequest, account_id: uuid.UUID) -> HttpResponse
         "is_own": account.manager.user_id == person.pk,
         "runs_account": runs_account(person, account),
     }
-    return render(request, "accounts/manage_account.html", context)
+    return live_page(
+        request,
+        "accounts/manage_account.html",
+        context,
+        piece="accounts/manage_account_figures.html",
+        element_id="account-figures",
+    )
 
 
 @login_required

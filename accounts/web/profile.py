@@ -14,7 +14,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import get_language, to_locale
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from accounts.models import User
 from accounts.queries import latest_sign_ins, needs_second_factor
@@ -82,9 +82,11 @@ def profile_page(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def sign_out_elsewhere(request: HttpRequest) -> HttpResponse:
-    """End every session of the person but this one."""
+    """End every session of the person but this one, after asking once more."""
+    if request.method != "POST":
+        return render(request, "accounts/sign_out_elsewhere.html")
     person = end_sessions(user=_person(request))
     update_session_auth_hash(request, person)
     messages.success(request, _("You are signed out everywhere else."))

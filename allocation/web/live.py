@@ -10,6 +10,7 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.cache import patch_cache_control
 
@@ -37,6 +38,32 @@ def live_piece(
         "headers": json.dumps({"If-None-Match": _etag(inner)}),
     }
     return render_to_string("components/live.html", wrapper)
+
+
+def live_page(
+    request: HttpRequest,
+    template: str,
+    context: dict[str, Any],
+    *,
+    piece: str,
+    element_id: str,
+    seconds: int = POLL_SECONDS,
+) -> HttpResponse:
+    """A page, part of which keeps itself up to date: template `piece`, read with the page's own context.
+
+    The piece asks at the page's own address and is answered alone, so that one gate guards both. Put
+    `signed_in_piece` in the place of `login_required`.
+    """
+    polled: dict[str, Any] = {
+        "template": piece,
+        "context": context,
+        "url": request.get_full_path(),
+        "element_id": element_id,
+        "seconds": seconds,
+    }
+    if request.headers.get("HX-Target") == element_id:
+        return live_answer(request, **polled)
+    return render(request, template, {**context, "piece": live_piece(request, **polled)})
 
 
 def signed_in_piece(view: View) -> View:

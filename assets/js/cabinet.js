@@ -13,6 +13,8 @@
       root.setAttribute("data-bs-theme", theme);
       root.setAttribute("data-theme-chosen", "");
       document.dispatchEvent(new CustomEvent("themechange"));
+      // The button that was pressed is gone; its opposite stands there now.
+      [...form.querySelectorAll("button")].find((button) => button.offsetParent)?.focus();
       return;
     }
     // The same click twice is one request on the server as well; this only spares the wait.
@@ -53,18 +55,19 @@
     });
   });
 
-  // Confirmation sheets: the link leads to a page that asks; where this script runs, its question opens in place.
-  const openSheet = async (link) => {
+  // Confirmation sheets: a link or a form leads to a page that asks; where this script runs, its question opens in place.
+  const openSheet = async (address, opener, sent, otherwise) => {
     let answer;
     try {
-      answer = await fetch(link.href, { headers: { Accept: "text/html" } });
+      answer = await fetch(address, { ...sent, headers: { Accept: "text/html" } });
     } catch {
       answer = null;
     }
-    const page = answer?.ok ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
+    // Where something else is asked first, the password say, that is a page and no question.
+    const page = answer?.ok && !answer.redirected ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
     const question = page?.querySelector("[data-sheet-content]");
     const title = page?.querySelector("h1");
-    if (!question || !title) return location.assign(link.href);
+    if (!question || !title) return otherwise();
     const sheet = document.createElement("dialog");
     const heading = document.createElement("h2");
     sheet.className = "sheet";
@@ -74,7 +77,7 @@
     sheet.setAttribute("aria-labelledby", heading.id);
     sheet.append(heading, document.importNode(question, true));
     // There the form sends to its own address, and the way back is a link: here it is closing the sheet.
-    sheet.querySelectorAll("form:not([action])").forEach((form) => form.setAttribute("action", link.href));
+    sheet.querySelectorAll("form:not([action])").forEach((form) => form.setAttribute("action", address));
     sheet.addEventListener("click", (event) => {
       if (event.target !== sheet && !event.target.closest("[data-sheet-close]")) return;
       event.preventDefault();
@@ -82,7 +85,8 @@
     });
     sheet.addEventListener("close", () => {
       sheet.remove();
-      link.focus();
+      // Meanwhile the piece with the opener may have been sent anew.
+      (opener.isConnected ? opener : document.getElementById(opener.id))?.focus();
     });
     document.getElementById("content").append(sheet);
     sheet.showModal();
@@ -93,7 +97,18 @@
     const link = event.target.closest("a[data-sheet]");
     if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
     event.preventDefault();
-    openSheet(link);
+    openSheet(link.href, link, {}, () => location.assign(link.href));
+  });
+  // A form whose answer asks once more before anything is done.
+  document.addEventListener("submit", (event) => {
+    const { target: form, submitter } = event;
+    if (!form.matches("[data-sheet]") || event.defaultPrevented || !submitter) return;
+    event.preventDefault();
+    const body = new FormData(form, submitter);
+    openSheet(form.getAttribute("action") || location.href, submitter, { method: "POST", body }, () => {
+      form.removeAttribute("data-sheet");
+      form.requestSubmit(submitter);
+    });
   });
 
   // Good news leaves by itself; what needs doing stays.
@@ -112,9 +127,46 @@
     });
   });
 
-  // Selects that filter submit at once.
+  // Selects that filter submit at once; by keyboard with Enter, since each arrow would already be a choice.
+  let choosesByKey = false;
+  document.addEventListener("pointerdown", () => { choosesByKey = false; }, true);
+  document.addEventListener("keydown", (event) => {
+    choosesByKey = true;
+    if (event.key !== "Enter" || !event.target.matches("[data-submits]")) return;
+    event.preventDefault();
+    event.target.form.requestSubmit();
+  }, true);
   document.addEventListener("change", (event) => {
-    if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
+    if (event.target.matches("[data-submits]") && !choosesByKey) event.target.form.requestSubmit();
+  });
+
+  // What a form is about to replace says so while the answer is on its way.
+  const showLoading = (form, isLoading) => {
+    const results = document.querySelector(form.dataset.loads);
+    results?.classList.toggle("is-loading", isLoading);
+    results?.setAttribute("aria-busy", String(isLoading));
+  };
+  document.addEventListener("submit", (event) => {
+    if (event.target.matches("[data-loads]") && !event.defaultPrevented) showLoading(event.target, true);
+  });
+  window.addEventListener("pageshow", () => {
+    document.querySelectorAll("form[data-loads]").forEach((form) => showLoading(form, false));
+  });
+
+  // A piece sent anew changes only where it reads differently: what its reader opened, ticked or typed stays.
+  if (window.Idiomorph) {
+    const { callbacks } = window.Idiomorph.defaults;
+    callbacks.beforeAttributeUpdated = (name, element) => name !== "open" || !element.matches("details");
+    const kept = "input:not([type=hidden]), select, textarea, [data-price-chart], [data-chart-ranges], [data-readout]";
+    callbacks.beforeNodeMorphed = (old) => !(old instanceof Element && old.matches(kept));
+  }
+
+  // Where what had the focus was disabled or replaced on the way, it goes to what bears its name now.
+  const focusedBefore = new WeakMap();
+  document.addEventListener("htmx:beforeRequest", (event) => focusedBefore.set(event.detail.xhr, document.activeElement?.id));
+  document.addEventListener("htmx:afterSettle", (event) => {
+    const id = focusedBefore.get(event.detail.xhr);
+    if (id && document.activeElement === document.body) document.getElementById(id)?.focus({ preventScroll: true });
   });
 
   // After a refresh, a figure that moved says in which direction.

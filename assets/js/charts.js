@@ -95,6 +95,7 @@
     }
 
     async load(range) {
+      this.range = range;
       const url = new URL(this.element.dataset.url, location.href);
       url.searchParams.set("range", range);
       const answer = await fetch(url, { headers: { Accept: "application/json" } }).catch(() => null);
@@ -136,6 +137,10 @@
   document.querySelectorAll("[data-price-chart]").forEach((element) => {
     const drawn = new PriceChart(element);
     document.addEventListener("themechange", () => drawn.paint());
+    // Figures beside it that were sent anew mean that there is another price.
+    document.addEventListener("htmx:afterSettle", (event) => {
+      if (event.target.matches("[data-live-piece]:not(#bell)")) drawn.load(drawn.range);
+    });
     document.querySelectorAll(`[data-chart-ranges="${element.id}"] [data-range]`).forEach((button) => {
       button.addEventListener("click", (event) => {
         event.preventDefault();

@@ -49,7 +49,7 @@ class AmountForm(forms.Form):
     def __init__(self, data: Mapping[str, Any] | None = None, *, account: PammAccount) -> None:
         super().__init__(data)
         self._account = account
-        self.fields["amount"].widget.attrs["aria-describedby"] = "amount-hint"
+        self.fields["amount"].widget.attrs |= {"aria-describedby": "amount-hint", "autofocus": True}
 
     def clean_amount(self) -> Decimal:
         amount: Decimal = self.cleaned_data["amount"]

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import User
 from allocation.models import Investment
+from allocation.web.live import live_page, signed_in_piece
 from brokers.errors import NotFound, Refusal
 from brokers.identifiers import new_public_id
 from brokers.web.csv_files import csv_answer
@@ -62,7 +63,7 @@ class RequestLine:
     is_cancellable: bool
 
 
-@login_required
+@signed_in_piece
 @require_safe
 def requests_page(request: HttpRequest) -> HttpResponse:
     """The person's requests, latest first."""
@@ -81,10 +82,16 @@ def requests_page(request: HttpRequest) -> HttpResponse:
             next_url=f"{url}?before={shown[-1].pk}" if len(rows) > PAGE_SIZE else None,
         ),
     }
-    return render(request, "investing/requests.html", context)
+    return live_page(
+        request,
+        "investing/requests.html",
+        context,
+        piece="investing/requests_rows.html",
+        element_id="request-rows",
+    )
 
 
-@login_required
+@signed_in_piece
 @require_safe
 def request_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """One request: its state, why it waits, what comes next."""
@@ -96,7 +103,13 @@ def request_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         "next_rollover_at": next_rollover_at(),
         "stop": _stop_of(found),
     }
-    return render(request, "investing/request.html", context)
+    return live_page(
+        request,
+        "investing/request.html",
+        context,
+        piece="investing/request_state.html",
+        element_id="request-state",
+    )
 
 
 @login_required

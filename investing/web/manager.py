@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods
 from accounts.models import PammAccount, Role, User
 from accounts.queries import has_role, manager_of, pamm_accounts_of
 from accounts.web.paging import page_by_id
+from allocation.web.live import live_page, signed_in_piece
 from brokers.errors import NotFound, Refusal
 from investing.models import Request
 from investing.queries import requests_awaiting_approval, requests_of_manager
@@ -35,7 +36,7 @@ class Total:
     amount: Decimal
 
 
-@login_required
+@signed_in_piece
 @require_http_methods(["GET", "HEAD", "POST"])
 def approvals(request: HttpRequest) -> HttpResponse:
     """Requests that wait for this person; posted selections are shown once more, then confirmed."""
@@ -62,7 +63,13 @@ def approvals(request: HttpRequest) -> HttpResponse:
         "shows_all": shows_all,
         "has_history": manager is not None,
     }
-    return render(request, "investing/manage_approvals.html", context)
+    return live_page(
+        request,
+        "investing/manage_approvals.html",
+        context,
+        piece="investing/manage_approvals_rows.html",
+        element_id="approval-rows",
+    )
 
 
 def _review(request: HttpRequest, chosen: Sequence[Request]) -> HttpResponse:

@@ -392,9 +392,9 @@ def _offer_page(
 @login_required
 @require_POST
 def move(request: HttpRequest, offer_id: uuid.UUID) -> HttpResponse:
-    """Open, pause or close an offer."""
+    """Open or pause an offer."""
     offer = get_managed_offer_for(_person(request), offer_id)
-    steps = {"open": open_offer, "pause": pause_offer, "close": close_offer}
+    steps = {"open": open_offer, "pause": pause_offer}
     step = steps.get(request.POST.get("step", ""))
     if step is None:
         raise NotFound
@@ -405,6 +405,24 @@ def move(request: HttpRequest, offer_id: uuid.UUID) -> HttpResponse:
     else:
         state = moved.get_state_display().lower()
         messages.success(request, _("The offer is %(state)s.") % {"state": state})
+    return redirect("offers:managed-offer", offer.public_id)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def close(request: HttpRequest, offer_id: uuid.UUID) -> HttpResponse:
+    """Say what closing the offer for good means, then close it."""
+    offer = get_managed_offer_for(_person(request), offer_id)
+    if request.method != "POST":
+        staying = Investment.objects.filter(terms__offer=offer, state__in=STAKED_STATES).count()
+        context = {"offer": offer, "staying": staying, "links": len(valid_join_links(offer))}
+        return render(request, "offers/manage_close.html", context)
+    try:
+        close_offer(offer=offer, by=_person(request))
+    except Refusal as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, _("The offer is closed."))
     return redirect("offers:managed-offer", offer.public_id)
 
 
@@ -454,11 +472,16 @@ def add_link(request: HttpRequest, offer_id: uuid.UUID) -> HttpResponse:
 
 
 @login_required
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def revoke_link(request: HttpRequest, offer_id: uuid.UUID, link_id: uuid.UUID) -> HttpResponse:
-    """End a join link."""
+    """End a join link, after asking once more."""
     offer = get_managed_offer_for(_person(request), offer_id)
     link = get_object_or_404(JoinLink.objects.select_related("offer"), offer=offer, public_id=link_id)
+    if request.method != "POST":
+        address = request.build_absolute_uri(reverse("offers:by-link", args=[link.token]))
+        return render(
+            request, "offers/manage_revoke.html", {"offer": offer, "link": link, "address": address}
+        )
     revoke_join_link(link=link, by=_person(request))
     messages.success(request, _("The link opens nothing any more."))
     return redirect("offers:managed-offer", offer.public_id)

@@ -291,15 +291,20 @@ class TierRows:
 
     prefix = "tier"
 
-    def __init__(self, rows: Sequence[Mapping[str, Any]], *, bound: bool) -> None:
+    def __init__(self, rows: Sequence[Mapping[str, Any]], *, bound: bool, in_hand: int | None = None) -> None:
+        """`in_hand`: the row that was just added, or stands where one was removed, and is typed into next."""
         self.rows = rows
         self.fault = ""
+        self.in_hand = in_hand
         self.forms = [
             TierForm(self._prefixed(row, number), prefix=self._prefix_of(number))
             if bound
             else TierForm(initial=dict(row), prefix=self._prefix_of(number))
             for number, row in enumerate(rows)
         ]
+        if in_hand is not None:
+            field = "bound" if in_hand else "rate"
+            self.forms[in_hand].fields[field].widget.attrs["autofocus"] = True
 
     @classmethod
     def of(cls, tiers: Sequence[Tier], basis: Basis, account: PammAccount) -> Self:
@@ -319,19 +324,22 @@ class TierRows:
         row above the limit of a schedule.
         """
         rows: list[Mapping[str, Any]] = []
+        in_hand = None
         while len(rows) <= MOST_TIERS and f"{cls._prefix_of(len(rows))}-rate" in post:
             prefix = cls._prefix_of(len(rows))
             rows.append({"bound": post.get(f"{prefix}-bound", ""), "rate": post[f"{prefix}-rate"]})
         if action == f"add-{cls.prefix}" and len(rows) < MOST_TIERS:
             rows.append({"bound": "", "rate": ""})
+            in_hand = len(rows) - 1
         remove = row_number(action.removeprefix(f"remove-{cls.prefix}-"))
         if remove is not None and 0 <= remove < len(rows) and len(rows) > 1:
             del rows[remove]
-        return cls(rows or [{"bound": "", "rate": ""}], bound=True)
+            in_hand = min(remove, len(rows) - 1)
+        return cls(rows or [{"bound": "", "rate": ""}], bound=True, in_hand=in_hand)
 
     def unchecked(self) -> Self:
         """The same rows, shown as typed without finding fault with them."""
-        return type(self)(self.rows, bound=False)
+        return type(self)(self.rows, bound=False, in_hand=self.in_hand)
 
     def is_valid(self) -> bool:
         # Each is asked, not only those before the first fault: every row shows its own.

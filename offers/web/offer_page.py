@@ -5,13 +5,13 @@ from decimal import Decimal
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.urls import reverse
 from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from accounts.web.invitation import invitation_url, sign_up_url
+from allocation.web.live import live_page
 from brokers.queries import broker_in_scope
 from offers.models import Offer
 from offers.queries import current_terms, get_offer_for, resolve_join_link
@@ -28,6 +28,8 @@ from track_record.models import AccountStatistics
 from track_record.queries import ChartRange, daily_points, deepest_drawdown, statistics_of
 
 EXAMPLE_CAPITAL = Decimal(1000)
+# Anybody may leave this page open, and a price is of minutes ago at best.
+POLL_SECONDS = 30
 
 
 @require_safe
@@ -78,7 +80,14 @@ def _page(request: HttpRequest, offer: Offer, token: str | None = None) -> HttpR
     }
     if statistics is not None:
         context |= _record(statistics, _chosen_range(request))
-    response = render(request, "offers/offer.html", context)
+    response = live_page(
+        request,
+        "offers/offer.html",
+        context,
+        piece="offers/offer_figures.html",
+        element_id="offer-figures",
+        seconds=POLL_SECONDS,
+    )
     # Trades that are hidden from now on are not shown by any cache either.
     patch_cache_control(response, private=True, no_store=True)
     return response

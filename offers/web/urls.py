@@ -18,6 +18,7 @@ urlpatterns = [
     path("manage/offers/<uuid:offer_id>/", manager.managed_offer, name="managed-offer"),
     path("manage/offers/<uuid:offer_id>/edit/", manager.edit, name="edit"),
     path("manage/offers/<uuid:offer_id>/move/", manager.move, name="move"),
+    path("manage/offers/<uuid:offer_id>/close/", manager.close, name="close"),
     path("manage/offers/<uuid:offer_id>/links/", manager.add_link, name="add-link"),
     path(
         "manage/offers/<uuid:offer_id>/links/<uuid:link_id>/revoke/", manager.revoke_link, name="revoke-link"

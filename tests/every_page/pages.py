@@ -28,6 +28,8 @@ from tests.every_page.people import (
 from tests.isolation.routes import Route, routes
 from tests.journeys.visitor import Visitor
 
+NO_SHEETS = "document.querySelectorAll('[data-sheet]').forEach((one) => one.removeAttribute('data-sheet'))"
+
 Rows = Callable[[People], tuple[Any, ...]]
 
 
@@ -183,6 +185,7 @@ PAGES = (
     Page("accounts:trading-accounts", INVESTOR),
     Page("accounts:profile", INVESTOR),
     Page("accounts:profile", SECURED),
+    Page("accounts:sign-out-elsewhere", INVESTOR),
     Page("account_logout", INVESTOR),
     Page("account_reauthenticate", INVESTOR),
     Page("account_email", INVESTOR),
@@ -228,11 +231,13 @@ PAGES = (
     Page("offers:create", MANAGER, _account),
     Page("offers:managed-offer", MANAGER, _offer),
     Page("offers:edit", MANAGER, _offer),
+    Page("offers:close", MANAGER, _offer),
+    Page("offers:revoke-link", MANAGER, lambda people: (people.offer.public_id, people.own_link.public_id)),
     Page("investing:approvals", MANAGER),
     Page(
         "investing:approvals",
         MANAGER,
-        steps=(("input[name=request]", None), ("#content form [type=submit]", None)),
+        steps=(("input[name=request]", None), ("#confirm-chosen", None)),
     ),
     Page("investing:reject", MANAGER, lambda people: (people.pending.public_id,)),
     Page("fees:income", MANAGER),
@@ -288,10 +293,8 @@ NO_PAGES = {
     "accounts:choose-language": POSTED,
     "offers:start-by-link": "leads on to the steps of joining",
     "accounts:decline-invitation": POSTED,
-    "accounts:sign-out-elsewhere": POSTED,
     "offers:move": POSTED,
     "offers:add-link": POSTED,
-    "offers:revoke-link": POSTED,
     "allocation:portfolio-figures": PIECE,
     "allocation:investment-figures": PIECE,
     "trades:offer-csv": FILE,
@@ -346,6 +349,9 @@ def opened(page: Page, window: Visitor, people: People) -> Response:
     answer = tab.goto(address_of(page, people))
     assert answer is not None
     assert answer.status == page.status, f"{answer.status} for {answer.url}"
+    if page.steps:
+        # A question is looked at as the page that it is without JavaScript.
+        tab.evaluate(NO_SHEETS)
     for selector, typed in page.steps:
         element = tab.locator(selector).first
         if typed is not None:

@@ -19,7 +19,7 @@ from investing.services import set_stops
 from money.rounding import floor_money
 from offers.drafts import TermsDraft
 from offers.models import JoinLink, Offer, Terms
-from offers.services import revise_terms
+from offers.services import create_join_link, revise_terms
 from statements.models import FileFormat, StatementFile, StatementKind
 from tests.worlds import enrol
 
@@ -171,6 +171,11 @@ class People:
     @cached_property
     def link(self) -> JoinLink:
         return JoinLink.objects.earliest("pk")
+
+    @cached_property
+    def own_link(self) -> JoinLink:
+        """Of an offer of that manager."""
+        return create_join_link(offer=self.offer, by=self.manager.user)
 
     @cached_property
     def charge(self) -> Charge:

@@ -41,6 +41,31 @@ async (theme) => {
   await new Promise(requestAnimationFrame);
 }
 """
+UNSEEN_FOCUS = """
+() => {
+  const look = (element) => [element, element.closest("label"), element.parentElement]
+    .filter(Boolean)
+    .flatMap((part) => [getComputedStyle(part), getComputedStyle(part, "::after")])
+    .map((style) => ["outlineStyle", "outlineWidth", "boxShadow", "borderColor"].map((name) => style[name]))
+    .join("|");
+  const focusable = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex]";
+  const shown = [...(document.querySelector("dialog[open]") ?? document).querySelectorAll(focusable)]
+    .filter((element) => element.tabIndex >= 0 && !element.disabled && element.checkVisibility());
+  const before = document.activeElement;
+  const unseen = shown.filter((element) => {
+    element.blur();
+    const idle = look(element);
+    element.focus({ preventScroll: true });
+    return document.activeElement === element && look(element) === idle;
+  });
+  before.focus({ preventScroll: true });
+  const told = (fault, elements) => elements.map((element) => `${fault}: ${element.outerHTML.slice(0, 160)}`);
+  return [
+    ...told("no visible focus", unseen),
+    ...told("out of order", shown.filter((element) => element.tabIndex > 0)),
+  ];
+}
+"""
 TOO_WIDE = """
 () => {
   const width = document.documentElement.clientWidth;
@@ -128,6 +153,9 @@ def judged(tab: Tab, where: str) -> list[str]:
     found = [f"too wide on the {where}: {part}" for part in [tab.evaluate(TOO_WIDE)] if part]
     tab.evaluate(OPEN_FOLDS)
     found += [f"too wide on the {where}, folds open: {part}" for part in [tab.evaluate(TOO_WIDE)] if part]
+    # Focus from a script shows as focus by keyboard does only after a key.
+    tab.keyboard.press("Shift")
+    found += tab.evaluate(UNSEEN_FOCUS)
     if not tab.evaluate("'axe' in window"):
         tab.evaluate(AXE)
     found += tab.evaluate(VIOLATIONS, {})

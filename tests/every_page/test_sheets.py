@@ -51,6 +51,31 @@ def test_manager_rejects_in_a_sheet_and_is_told_on_a_page_what_is_missing(site: 
     assert window.take_troubles() == []
 
 
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_manager_sees_the_total_of_what_he_chose_in_a_sheet(site: Site, size: dict[str, int]) -> None:
+    window = site.window_of(MANAGER)
+    tab = window.page
+    tab.set_viewport_size({"width": size["width"], "height": size["height"]})
+    tab.goto("/manage/requests/")
+    confirming = tab.get_by_role("button", name="Confirm chosen")
+    # Nothing is chosen: the page itself says so.
+    with tab.expect_navigation():
+        confirming.click()
+    expect(tab.locator(".notice-warning")).to_contain_text("Choose at least one request")
+    tab.locator(f"#pick-{site.people.pending.public_id}").check()
+    confirming.focus()
+    tab.keyboard.press("Enter")
+    sheet = tab.get_by_role("dialog", name="Confirm 1 request?")
+    expect(sheet.locator(".total")).to_contain_text("Together")
+    expect(sheet).to_contain_text("you cannot take your consent back")
+    faults = [*judged(tab, "sheet"), *window.take_troubles()]
+    assert not faults, "\n".join(["", *faults])
+    tab.keyboard.press("Escape")
+    expect(sheet).to_have_count(0)
+    expect(confirming).to_be_focused()
+    expect(tab.locator(f"#pick-{site.people.pending.public_id}")).to_be_checked()
+
+
 def test_sheet_confirms_and_a_toast_says_so(site: Site) -> None:
     window = site.window_of(VISITOR)
     window.page.goto("/design/")

@@ -48,6 +48,7 @@ OBJECTS: dict[str, tuple[Any, ...]] = {
     "offers:managed-offer": (Offer,),
     "offers:edit": (Offer,),
     "offers:move": (Offer,),
+    "offers:close": (Offer,),
     "offers:add-link": (Offer,),
     "offers:revoke-link": (Offer, JoinLink),
     "allocation:investment": (Investment,),

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,21 @@ from playwright.sync_api import Browser, sync_playwright
 from pytest_django.plugin import DjangoDbBlocker
 
 from accounts.models import Manager, PersonalAccount, Role
+from brokers.models import Broker
 from brokers.scope import broker_scope
 from pamm_platform.demo import programs
 from pamm_platform.demo.ports import choose_ports
 from pamm_platform.demo.supervisor import Supervisor
 from pamm_platform.settings import base
 from tests.circle.conftest import zone_at_noon
-from tests.circle.world import Desk
+from tests.circle.world import Desk, terms
 from tests.conftest import _connected_to as connected_to
 from tests.databases import REPOSITORY, TestDatabases
+from tests.journeys.rolling import roll
 from tests.journeys.visitor import Visitor
 from tests.simulator import SimulatorProcess
 from tests.worlds import broker_called, enrol
+from track_record.services import refresh_statistics
 
 SETTINGS = "pamm_platform.settings.demo"
 EnterSite = Callable[..., Visitor]
@@ -83,6 +87,31 @@ def house(
 
 
 @pytest.fixture(scope="package")
+def dora(house: House) -> PersonalAccount:
+    """Invested with 1,000.00 in a pool that has a short record, beside a pool she does not know yet."""
+    desk = house.desk
+    steady = desk.pamm_account(house.manager("mona", "5000"), "1000.00", name="Steady")
+    bold = desk.pamm_account(house.manager("oscar", "5000"), "1000.00", name="Bold")
+    gentle = desk.offer(
+        steady, terms((None, "0.20"), minimum_first=Decimal(50), minimum_remaining=Decimal(50)), name="Gentle"
+    )
+    desk.offer(
+        bold, terms((None, "0.30"), minimum_first=Decimal(500), minimum_remaining=Decimal(500)), name="Brisk"
+    )
+    dora = desk.client("dora", "5000")
+    desk.invest(dora, gentle, "1000.00")
+    for price in ("1.00", "1.05", "1.03"):
+        for account in (steady, bold):
+            if account.units:
+                desk.bring_price_to(account, Decimal(price))
+        roll(desk, steady, bold)
+        for account in (steady, bold):
+            account.refresh_from_db()
+    refresh_statistics([steady, bold])
+    return dora
+
+
+@pytest.fixture(scope="package")
 def browser(chromium_path: Path, house: House) -> Iterator[Browser]:
     # After `house`: its processes must not inherit the permission below.
     with sync_playwright() as playwright, _database_beside_an_event_loop():
@@ -115,3 +144,20 @@ def enter(house: House, browser: Browser) -> Iterator[EnterSite]:
     yield enter_site
     troubles = [trouble for visitor in visitors for trouble in visitor.leave()]
     assert not troubles, "\n".join([*troubles, house.web_log()])
+
+
+@pytest.fixture
+def demanding(house: House) -> Iterator[None]:
+    """The broker lets new clients in by join links only, wants its terms accepted and a second factor, and
+    lets them open trading accounts.
+    """
+    Broker.objects.update(
+        open_sign_up=False,
+        opens_trading_accounts=True,
+        requires_second_factor=True,
+        client_terms_url="https://alpha.example/terms",
+    )
+    yield
+    Broker.objects.update(
+        open_sign_up=True, opens_trading_accounts=False, requires_second_factor=False, client_terms_url=""
+    )

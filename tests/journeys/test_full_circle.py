@@ -5,14 +5,13 @@ on every page, in the ledger and in the trading server's books, until both have 
 from collections.abc import Sequence
 from decimal import Decimal
 
-from playwright.sync_api import expect
-
 from accounts.models import PammAccount
 from ledger.models import LedgerAccount
 from ledger.queries import balance
 from tests.circle.books import assert_books_agree
 from tests.journeys.back_office import Audit, Dealer
 from tests.journeys.conftest import EnterSite, House
+from tests.journeys.manager import confirm_all, open_pool, write_offer
 from tests.journeys.visitor import Visitor, figure
 from tests.simulator import PASSWORD as TRADING_PASSWORD
 from tests.worlds import PASSWORD
@@ -30,9 +29,9 @@ def test_two_investors_go_round_the_worked_examples_to_the_cent(house: House, en
 
     alice = enter("alice", viewport={"width": 1280, "height": 900})
     alice.sign_in(of_alice.user.email, PASSWORD)
-    open_pool(alice)
-    write_offer(alice, "Example one", *EXAMPLE_1)
-    write_offer(alice, "Example two", *EXAMPLE_2)
+    open_pool(alice, POOL, "4100.00")
+    write_offer(alice, POOL, "Example one", *EXAMPLE_1)
+    write_offer(alice, POOL, "Example two", *EXAMPLE_2)
 
     bob = enter("bob", viewport={"width": 1280, "height": 900})
     bob.sign_in_with_trading_login(of_bob.login, TRADING_PASSWORD)
@@ -114,56 +113,6 @@ def test_two_investors_go_round_the_worked_examples_to_the_cent(house: House, en
     assert balance(LedgerAccount.Kind.POOL_CLAIM, account.public_id, "USD") == Decimal("-4555.10")
 
 
-def open_pool(alice: Visitor) -> None:
-    """Open the PAMM account with own capital."""
-    alice.open_place("Manage")
-    alice.follow("Open an account")
-    page = alice.page
-    page.get_by_label("Name").fill(POOL)
-    page.get_by_label("Own capital").fill("4100.00")
-    page.get_by_label("Of it must stay at least").fill("100")
-    alice.press("Review")
-    assert alice.facts()["Must stay while others are invested"] == "100.00 USD"
-    alice.press("Open the account")
-    alice.sees("Write the password down now.")
-    alice.follow("Go to the account")
-    alice.sees("Deposit 4,100.00 USD: confirmed")
-
-
-def write_offer(alice: Visitor, name: str, basis: str, tiers: Sequence[tuple[str, str]]) -> None:
-    """Write an offer in the editor, tiers row by row, and open it."""
-    alice.open_place("Manage")
-    alice.follow(POOL)
-    alice.follow("New offer")
-    page = alice.page
-    page.get_by_label("Name").fill(name)
-    page.get_by_label("Deposits are approved").select_option("manager")
-    page.get_by_label(basis).check()
-    expect(page.get_by_label("The whole profit")).to_be_visible()
-    fee = page.locator("#fee")
-    rows = fee.locator(".tier-row")
-    for number, (bound, rate) in enumerate(tiers):
-        while rows.count() <= number:
-            before = rows.count()
-            fee.get_by_role("button", name="Add a tier").click()
-            expect(rows).not_to_have_count(before)
-        if bound:
-            rows.nth(number).get_by_label("From").fill(bound)
-        rows.nth(number).get_by_label("Fee").fill(rate)
-    page.get_by_label("Every").fill("1")
-    page.get_by_label("Unit").select_option("rollovers")
-    page.get_by_label("Counted from").select_option("own")
-    page.get_by_label("First deposit, at least").fill("100")
-    page.get_by_label("Further deposits, at least").fill("100")
-    page.get_by_label("Must remain, at least").fill("100")
-    expect(page.locator("#preview svg").first).to_be_visible()
-    # There are words only once everything is filled in: nothing more is under way then.
-    expect(page.get_by_role("heading", name="In plain words")).to_be_visible()
-    alice.take_picture(f"offer-editor-{name.split()[-1]}")
-    alice.press("Create and open")
-    alice.sees("The offer is open.")
-
-
 def invest(visitor: Visitor, offer: str, amount: str) -> None:
     """Find the offer in the list and invest, through the page that shows every cost."""
     visitor.open_place("Offers")
@@ -176,18 +125,6 @@ def invest(visitor: Visitor, offer: str, amount: str) -> None:
     visitor.press(f"Invest {amount} USD")
     visitor.sees("We have your request")
     visitor.sees("Waits for the manager's approval.")
-
-
-def confirm_all(alice: Visitor, owners: Sequence[str], together: str) -> None:
-    """Confirm all that waits in one go, after the page that shows it once more."""
-    alice.open_place("Approvals")
-    for owner in owners:
-        alice.page.get_by_label(f"Choose the request of {owner}").check()
-    alice.press("Confirm chosen")
-    assert alice.facts()["Together"] == together
-    alice.take_picture("approvals")
-    alice.press("Confirm")
-    alice.sees("2 requests confirmed")
 
 
 def assert_worth(visitor: Visitor, *, value: str, mark: str, fees_paid: str) -> None:
@@ -243,7 +180,7 @@ def close(visitor: Visitor, *, pays: str, to: int) -> None:
     """Close the investment on its own page, after the page that says what that pays."""
     visitor.open_place("Portfolio")
     visitor.follow(POOL)
-    visitor.follow("Close")
+    visitor.ask("Close")
     assert visitor.facts()[f"Paid to personal account {to}"] == pays
     visitor.take_picture(f"close-{visitor.name}")
     visitor.press("Close and pay out")

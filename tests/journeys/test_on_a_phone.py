@@ -1,23 +1,20 @@
 """An investor with a phone, who joins, changes her mind and is refused; and one without a mouse."""
 
 import re
-import time
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
-from accounts.models import PammAccount, PersonalAccount
-from brokers.models import Broker
+from accounts.models import PersonalAccount
 from offers.models import Offer
 from offers.services import create_join_link
-from rollover.models import Rollover
 from tests.circle.world import terms
 from tests.journeys.conftest import EnterSite, House
+from tests.journeys.rolling import roll
+from tests.journeys.visitor import address_in
 from tests.worlds import PASSWORD, totp_code
-from track_record.services import refresh_statistics
 
 PHONE: dict[str, Any] = {
     "viewport": {"width": 390, "height": 844},
@@ -25,41 +22,6 @@ PHONE: dict[str, Any] = {
     "is_mobile": True,
     "has_touch": True,
 }
-PATIENCE_SECONDS = 30.0
-
-
-@pytest.fixture(scope="module")
-def dora(house: House) -> PersonalAccount:
-    """Invested with 1,000.00 in a pool that has a short record, beside a pool she does not know yet."""
-    desk = house.desk
-    steady = desk.pamm_account(house.manager("mona", "5000"), "1000.00", name="Steady")
-    bold = desk.pamm_account(house.manager("oscar", "5000"), "1000.00", name="Bold")
-    gentle = desk.offer(
-        steady, terms((None, "0.20"), minimum_first=Decimal(50), minimum_remaining=Decimal(50)), name="Gentle"
-    )
-    desk.offer(
-        bold, terms((None, "0.30"), minimum_first=Decimal(500), minimum_remaining=Decimal(500)), name="Brisk"
-    )
-    dora = desk.client("dora", "5000")
-    desk.invest(dora, gentle, "1000.00")
-    for price in ("1.00", "1.05", "1.03"):
-        for account in (steady, bold):
-            if account.units:
-                desk.bring_price_to(account, Decimal(price))
-        roll(house, steady, bold)
-        for account in (steady, bold):
-            account.refresh_from_db()
-    refresh_statistics([steady, bold])
-    return dora
-
-
-def roll(house: House, *accounts: PammAccount) -> None:
-    """Roll over here; the worker may be quicker."""
-    house.desk.roll(*accounts)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while Rollover.objects.filter(state__in=Rollover.OPEN_STATES).exists():
-        assert time.monotonic() < deadline, list(Rollover.objects.values_list("state", "reason_code"))
-        time.sleep(0.1)
 
 
 def test_investor_on_a_phone_finds_an_offer_joins_and_cancels(
@@ -118,23 +80,6 @@ def test_investor_on_a_phone_finds_an_offer_joins_and_cancels(
     assert house.desk.balance(dora.login) == Decimal("4000.00")
 
 
-@pytest.fixture
-def demanding(house: House) -> Iterator[None]:
-    """The broker lets new clients in by join links only, wants its terms accepted and a second factor, and
-    lets them open trading accounts.
-    """
-    Broker.objects.update(
-        open_sign_up=False,
-        opens_trading_accounts=True,
-        requires_second_factor=True,
-        client_terms_url="https://alpha.example/terms",
-    )
-    yield
-    Broker.objects.update(
-        open_sign_up=True, opens_trading_accounts=False, requires_second_factor=False, client_terms_url=""
-    )
-
-
 @pytest.mark.usefixtures("demanding")
 def test_visitor_with_a_join_link_becomes_an_investor_and_leaves_with_the_money(
     house: House, enter: EnterSite
@@ -154,7 +99,7 @@ def test_visitor_with_a_join_link_becomes_an_investor_and_leaves_with_the_money(
         visibility=Offer.Visibility.LINK,
         approval=Offer.Approval.AUTOMATIC,
     )
-    roll(house, harbour)
+    roll(house.desk, harbour)
     link = create_join_link(offer=offer, single_use=True, by=of_manager.user)
 
     visitor = enter("petra", **PHONE)
@@ -208,9 +153,9 @@ def test_visitor_with_a_join_link_becomes_an_investor_and_leaves_with_the_money(
 
     visitor.open_place("Requests")
     expect(page.locator("tbody tr").first).to_contain_text("next rollover")
-    roll(house, harbour)
+    roll(house.desk, harbour)
     desk.bring_price_to(harbour, Decimal("1.10"))
-    roll(house, harbour)
+    roll(house.desk, harbour)
     visitor.open_place("Portfolio")
     assert visitor.facts()["Net"] == "550.00 USD"
     visitor.sees("+50.00")
@@ -222,13 +167,13 @@ def test_visitor_with_a_join_link_becomes_an_investor_and_leaves_with_the_money(
     visitor.press("See what it costs")
     visitor.press("Withdraw")
     visitor.sees("We have your request")
-    roll(house, harbour)
+    roll(house.desk, harbour)
     assert desk.balance(login) == Decimal("610.00")
     visitor.open_place("Portfolio")
     visitor.follow("Harbour")
-    visitor.follow("Close")
+    visitor.ask("Close")
     visitor.press("Close and pay out")
-    roll(house, harbour)
+    roll(house.desk, harbour)
     assert desk.balance(login) == Decimal("1050.00")
     visitor.open_place("Portfolio")
     visitor.sees("550.00 USD")
@@ -236,12 +181,6 @@ def test_visitor_with_a_join_link_becomes_an_investor_and_leaves_with_the_money(
     with visitor.refused(410):
         page.goto(f"/join/{link.token}/")
     visitor.sees("This link was for one person and has been used.")
-
-
-def address_in(letters: str) -> str:
-    """The latest address to confirm in printed letters."""
-    found = re.findall(r"http://[^\s\"]+/accounts/confirm-email/[^\s\"]+", letters.replace("=\n", ""))
-    return str(found[-1])
 
 
 def test_withdrawal_above_what_is_available_is_refused_at_the_field(

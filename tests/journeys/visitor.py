@@ -131,6 +131,14 @@ class Visitor:
         """Follow the link of that name in the page itself."""
         self.go(self.page.locator("#content").get_by_role("link", name=name, exact=True).first)
 
+    def ask(self, name: str) -> None:
+        """Click what is asked about once more; the question opens in place."""
+        self.wait_for_answers()
+        content = self.page.locator("#content")
+        link = content.get_by_role("link", name=name, exact=True)
+        link.or_(content.get_by_role("button", name=name, exact=True)).first.click()
+        expect(self.page.get_by_role("dialog")).to_be_visible()
+
     def open_place(self, name: str) -> None:
         """Go to a place of the navigation."""
         self.go(self.page.get_by_role("navigation").get_by_role("link", name=name, exact=True).first)
@@ -198,7 +206,9 @@ class Visitor:
 
     def _note_failure(self, sent: Request) -> None:
         self._under_way.discard(sent)
-        self._note(f"failed: {sent.url} {sent.failure}")
+        # What was asked for as a page and turned out to be a file leaves the page where it is.
+        if not (sent.is_navigation_request() and sent.failure == "net::ERR_ABORTED"):
+            self._note(f"failed: {sent.url} {sent.failure}")
 
     def _note_violation(self, violation: str) -> None:
         self._note(f"content policy: {violation}")
@@ -213,6 +223,12 @@ class Visitor:
             self._expected_status = None
         elif response.status >= 400:
             self._note(f"{response.status} for {response.request.method} {response.url}")
+
+
+def address_in(letters: str) -> str:
+    """The latest address to confirm in printed letters."""
+    found = re.findall(r"http://[^\s\"]+/accounts/confirm-email/[^\s\"]+", letters.replace("=\n", ""))
+    return str(found[-1])
 
 
 def figure(text: str) -> Decimal:
