@@ -306,8 +306,8 @@ def test_reader_without_an_account_connects_one_and_comes_back_to_the_offer(
     found = re.search(r'class="btn btn-primary" href="([^"]*trading-accounts[^"]*)"', page)
     assert found is not None
     form = client.get(unescape(found.group(1))).content.decode()
-    # The first `next` is that of the theme switch.
-    (_, following) = re.findall(r'name="next" value="([^"]*)"', form)
+    # The first `next` is that of the theme switch, the last that of the languages.
+    (_theme, following, _language) = re.findall(r'name="next" value="([^"]*)"', form)
     login = simulator.add_account(amount="500")
     back = connect(client, login, next=unescape(following))["Location"]
     assert back == join
