@@ -114,7 +114,8 @@ class Interval(TenantModel):
         ]
 
     def __str__(self) -> str:
-        return f"{self.number}: {self.starts_at:%Y-%m-%d} – {self.ends_at or self.ends_after_sequence}"
+        end = f"#{self.ends_after_sequence}" if self.ends_at is None else f"{self.ends_at:%Y-%m-%d}"
+        return f"{self.number}: {self.starts_at:%Y-%m-%d} – {end}"
 
 
 class Investment(TenantModel):
@@ -258,4 +259,4 @@ class UnitEntry(BulkHistoryModel):
         indexes = [models.Index(fields=["broker", "investment", "id"], name="allocation_unitentry_inv")]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.units}"
+        return f"{self.get_kind_display()} {self.units}"

@@ -250,7 +250,7 @@ ALPHA = BrokerPlan(
             0, "USD", STEADY, 365, Decimal(25_000),
             (
                 OfferPlan(
-                    "Standard", flat(20), Decimal(500), "Two and twenty: 2 % a year, a fifth of the profit.",
+                    "Standard", flat(20), Decimal(500), "A fifth of new profit, and a small yearly fee.",
                     management_rate=Decimal("0.02"), weight=3,
                 ),
                 OfferPlan(

@@ -31,7 +31,7 @@ from offers.queries import current_terms_of
 
 def requests_of(user: User) -> QuerySet[Request]:
     """Requests for this person's own investments, latest first."""
-    return _with_relations().filter(investment__owner=user).order_by("-id")
+    return _with_relations().filter(investment__owner=user).order_by("-created_at", "-id")
 
 
 def requests_of_manager(user: User) -> QuerySet[Request]:
@@ -93,12 +93,17 @@ def newer_terms(investments: Iterable[Investment]) -> dict[int, Terms]:
     active = [row for row in investments if row.state == Investment.State.ACTIVE and row.terms is not None]
     if not active:
         return {}
-    offers = {row.terms.offer_id for row in active}
-    current = {terms.offer_id: terms for terms in current_terms_of(offers)}
+    own: dict[int, set[int]] = {}
+    for row in active:
+        own.setdefault(row.terms.offer_id, set()).add((row.accepted_terms or row.terms).pk)
+    # Terms are long: those that everybody here has already are not read again.
+    known = [pk for versions in own.values() if len(versions) == 1 for pk in versions]
+    newest = {terms.offer_id: terms for terms in current_terms_of(own).exclude(pk__in=known)}
     return {
-        row.pk: current[row.terms.offer_id]
+        row.pk: newest[row.terms.offer_id]
         for row in active
-        if current[row.terms.offer_id].version > (row.accepted_terms or row.terms).version
+        if row.terms.offer_id in newest
+        and newest[row.terms.offer_id].version > (row.accepted_terms or row.terms).version
     }
 
 

@@ -21,6 +21,7 @@ from accounts.queries import latest_sign_ins, needs_second_factor
 from accounts.services import change_profile, end_sessions
 from accounts.web.zones import zones_by_area
 from brokers.models import Broker
+from brokers.web.long_select import LongSelect
 
 SIGN_INS_SHOWN = 5
 
@@ -36,7 +37,7 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
         label=_("Language"), required=False, widget=forms.Select(attrs={"class": "form-select"})
     )
     time_zone = forms.ChoiceField(
-        label=_("Time zone"), required=False, widget=forms.Select(attrs={"class": "form-select"})
+        label=_("Time zone"), required=False, widget=LongSelect(attrs={"class": "form-select"})
     )
 
     def __init__(self, *args: Any, broker: Broker, **kwargs: Any) -> None:

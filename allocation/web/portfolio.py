@@ -18,8 +18,15 @@ from money.exact import ZERO, exact_sum
 from offers.models import Terms
 from statements.calc.period import ONE_DAY, Period
 from statements.queries.investor import turnover_by_currency
+from track_record.models import AccountStatistics
 
 CLOSED_SHOWN = 30
+NOT_SHOWN = [
+    f"account__statistics__{field.attname}"
+    for field in AccountStatistics._meta.concrete_fields
+    if field.attname not in {"id", "account_id", "broker_id", "sparkline"}
+]
+"""Of an account's statistics, of which there are many and long ones, only the small curve is drawn."""
 LIVING = (Investment.State.PENDING, Investment.State.ACTIVE)
 
 
@@ -71,15 +78,8 @@ def portfolio_of(user: User) -> Portfolio:
     """Seven queries, whatever the number of investments."""
     shown = (
         with_figures(Investment.objects.filter(owner=user))
-        .select_related(
-            "account__manager",
-            "terms__offer",
-            "accepted_terms",
-            "interval__opening",
-            "joined",
-            "account__statistics",
-        )
-        .defer("account__statistics__daily", "account__statistics__months")
+        .select_related("terms__offer", "accepted_terms", "account__statistics")
+        .defer(*NOT_SHOWN)
     )
     closed = Investment.objects.filter(owner=user, state=Investment.State.CLOSED)
     last_closed = closed.order_by("-closed_at").values("pk")[:CLOSED_SHOWN]

@@ -3,7 +3,8 @@
 (() => {
   const { createChart, AreaSeries, BaselineSeries, ColorType } = window.LightweightCharts;
   const root = document.documentElement;
-  const locale = root.lang || "en";
+  // English as the pages write it: day before month, hours from 0 to 23.
+  const locale = root.lang === "en" ? "en-GB" : root.lang || "en-GB";
   const token = (name) => getComputedStyle(root).getPropertyValue(name).trim();
 
   // Canvases understand neither `var()` nor `color-mix()`: let the browser work the colour out.
@@ -28,7 +29,7 @@
       attributionLogo: false,
     },
     grid: { vertLines: { visible: false }, horzLines: { color: token("--line") } },
-    rightPriceScale: { borderVisible: false },
+    rightPriceScale: { borderVisible: false, entireTextOnly: true },
     timeScale: { borderVisible: false, timeVisible: true },
     localization: { locale },
     handleScroll: false,

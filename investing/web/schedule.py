@@ -2,12 +2,17 @@
 
 from datetime import datetime
 
+from django.utils import timezone
+
 from rollover.models import Schedule
 
 
 def next_rollover_at() -> datetime | None:
-    """The next scheduled rollover of the broker's accounts; None while the schedule is off."""
+    """The next scheduled rollover of the broker's accounts; None while the schedule is off.
+
+    One that is overdue begins as soon as it is noticed: now, not at the moment it was due.
+    """
     moment: datetime | None = (
         Schedule.objects.filter(is_active=True).values_list("next_at", flat=True).first()
     )
-    return moment
+    return None if moment is None else max(moment, timezone.now())

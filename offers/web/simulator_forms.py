@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import PammAccount
 from brokers.errors import Refusal
+from brokers.web.long_select import LongSelect
 from fees.calc.scenario import MOST_MONTHS, Path, Scenario, returns_along
 from fees.calc.schedule import Basis, Mode
 from investing.amounts import require_amount
@@ -219,7 +220,7 @@ class ComparisonForm(forms.Form):
     CURRENT, TIERS = "current", "tiers"
 
     compare = forms.ChoiceField(
-        label=_("Compare with"), required=False, widget=forms.Select(attrs={"class": "form-select"})
+        label=_("Compare with"), required=False, widget=LongSelect(attrs={"class": "form-select"})
     )
     other_basis = forms.ChoiceField(
         label=_("The rate depends on"),

@@ -3,6 +3,7 @@
 Nothing is saved, and nothing here refuses the offer: a wrong input of the simulator stands beside its field.
 """
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -67,7 +68,7 @@ class SimulatorPanel:
         self.terms = draft.version_of(offer, 1) if draft else None
         self.action = str(post.get("action", ""))
         self.form = EditorScenarioForm.filled(post, account=account, terms=self.terms or saved)
-        self.others = _terms_to_compare(account, offer)
+        self.others = _offers_to_compare(account, offer)
         self.comparison = ComparisonForm(post, choices=self._choices())
         self.rows = OtherRows.typed(post, action=self.action)
         self.comparison.is_valid()
@@ -120,8 +121,7 @@ class SimulatorPanel:
             name = _("Version %(version)s, current") % {"version": self.saved.version}
             own = [(ComparisonForm.CURRENT, name)]
         return own + [
-            (str(terms.offer.public_id), f"{terms.offer.name} · {terms.offer.account.name}")
-            for terms in self.others
+            (str(public_id), f"{name} · {account_name}") for public_id, name, account_name in self.others
         ]
 
     def _play(self, terms: Terms) -> None:
@@ -150,7 +150,10 @@ class SimulatorPanel:
             return self._with_other_tiers(terms)
         if chosen == ComparisonForm.CURRENT:
             return self.saved
-        return next((other for other in self.others if str(other.offer.public_id) == chosen), None)
+        if not chosen:
+            return None
+        # One of the choices: the form has said so.
+        return current_terms_of(Offer.objects.filter(public_id=chosen).values_list("pk", flat=True)).get()
 
     def _with_other_tiers(self, terms: Terms) -> Terms | None:
         if not self.rows.is_valid():
@@ -168,11 +171,11 @@ class SimulatorPanel:
         return replace(TermsDraft.of(terms), schedule=schedule).version_of(self.offer, 1)
 
 
-def _terms_to_compare(account: PammAccount, offer: Offer) -> list[Terms]:
-    """Current terms of the manager's other offers in the same currency, newest offers last."""
+def _offers_to_compare(account: PammAccount, offer: Offer) -> list[tuple[uuid.UUID, str, str]]:
+    """Public id, name and account's name of the manager's other offers in the same currency, newest last."""
     others = (
         Offer.objects.filter(account__manager=account.manager, account__currency=account.currency)
         .exclude(state=Offer.State.CLOSED)
         .exclude(pk=offer.pk)
     )
-    return list(current_terms_of(others.values_list("pk", flat=True)).order_by("offer_id"))
+    return list(others.order_by("pk").values_list("public_id", "name", "account__name"))

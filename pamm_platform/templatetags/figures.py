@@ -118,6 +118,14 @@ def percent(rate: Decimal | None, places: int = 1) -> str:
 
 
 @register.filter
+def share(rate: Decimal | None, places: int = 2) -> str:
+    """A part of a whole as percent with all its places, so that a column of them aligns: `8.60 %`."""
+    if not _is_given(rate):
+        return NOTHING
+    return f"{_number(_percent_points(rate, places), int(places))}{NARROW_SPACE}%"
+
+
+@register.filter
 def signed_percent(rate: Decimal | None, places: int = 2) -> str:
     """A gain or a loss as percent: 0.1234 is `+12.34 %`; 0 has no sign."""
     if not _is_given(rate):

@@ -34,6 +34,7 @@ def charge_page(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         "of": charge,
         "account": charge.account,
         "investment": _own(person, charge.investment),
+        "is_income": charge.account.manager.user_id == person.pk,
         "sentences": told.sentences,
     }
     return render(request, "statements/explanation.html", context)

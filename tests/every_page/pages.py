@@ -1,14 +1,34 @@
 """Which route is a page, and as whom and with which rows in its address it is looked at.
 
 A new route of cabinet, public pages or widgets belongs either into `PAGES` or, with the reason, into
-`NO_PAGES`: the tests fail until it does.
+`NO_PAGES`: the tests fail until it does. `BACK_OFFICE` are the pages of the staff that matter most; they are
+pictured, too. `address_of` says where a page is, `opened` goes there.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from tests.every_page.people import AGENT, INVESTOR, MANAGER, NEWCOMER, SECURED, STAFF, VISITOR, People
+from playwright.sync_api import Response
+
+from rollover.models import Rollover
+from tests.every_page.people import (
+    ADMIN,
+    AGENT,
+    INVESTOR,
+    MANAGER,
+    NEWCOMER,
+    SECURED,
+    STAFF,
+    VISITOR,
+    People,
+)
+from tests.isolation.routes import Route, routes
+from tests.journeys.visitor import Visitor
+
+NO_SHEETS = "document.querySelectorAll('[data-sheet]').forEach((one) => one.removeAttribute('data-sheet'))"
 
 Rows = Callable[[People], tuple[Any, ...]]
 
@@ -16,7 +36,7 @@ Rows = Callable[[People], tuple[Any, ...]]
 @dataclass(frozen=True, slots=True)
 class Page:
     """A route as somebody sees it. `rows` are the values in its path; `query` follows it, filled with what
-    `chosen` names.
+    `chosen` names. `state` tells it from another look at the same route.
 
     `steps` are taken in the page before it is judged: a selector and what to type there, or None to click.
     """
@@ -28,10 +48,17 @@ class Page:
     chosen: Rows = lambda people: ()
     steps: tuple[tuple[str, str | None], ...] = ()
     status: int = 200
+    state: str = ""
 
     def __str__(self) -> str:
         after = f"-after-{len(self.steps)}" if self.steps else ""
-        return f"{self.route}{self.query}{after}-{self.who or 'visitor'}"
+        state = f"-{self.state}" if self.state else ""
+        return f"{self.route}{self.query}{after}{state}-{self.who or 'visitor'}"
+
+    @property
+    def file_name(self) -> str:
+        """Of what is kept of it, without an ending; no other page has it."""
+        return re.sub(r"\W+", "-", str(self))
 
 
 def _offer(people: People) -> tuple[Any, ...]:
@@ -77,6 +104,12 @@ def _with_stop(people: People) -> tuple[Any, ...]:
     return (people.stop.investment.public_id,)
 
 
+def _rollover(people: People) -> tuple[Any, ...]:
+    """The latest one that charged fees: its audit has most to show."""
+    point = people.charge.price_point_id
+    return (Rollover.objects.get(price_point_id=point).public_id,)
+
+
 PAGES = (
     # Visitors.
     Page("offers:leaderboard", VISITOR),
@@ -101,7 +134,7 @@ PAGES = (
     Page("account_email_verification_sent", VISITOR),
     Page("account_confirm_email", VISITOR, lambda people: ("nobodys",)),
     Page("account_inactive", VISITOR),
-    Page("offers:offer", VISITOR, lambda people: (people.investment.public_id,), status=404),
+    Page("offers:offer", VISITOR, lambda people: (people.investment.public_id,), status=404, state="missing"),
     Page("widgets:leaderboard", VISITOR),
     Page("widgets:leaderboard", VISITOR, query="?theme=dark&count=3"),
     Page("widgets:offer", VISITOR, _offer),
@@ -168,10 +201,10 @@ PAGES = (
     Page("statements:investor-page", NEWCOMER),
     Page("statements:files", INVESTOR, _files),
     Page("statements:files", NEWCOMER),
-    Page("statements:file", INVESTOR, _file("waiting")),
-    Page("statements:file", INVESTOR, _file("running")),
-    Page("statements:file", INVESTOR, _file("ready")),
-    Page("statements:file", INVESTOR, _file("failed")),
+    Page("statements:file", INVESTOR, _file("waiting"), state="waiting"),
+    Page("statements:file", INVESTOR, _file("running"), state="running"),
+    Page("statements:file", INVESTOR, _file("ready"), state="ready"),
+    Page("statements:file", INVESTOR, _file("failed"), state="failed"),
     Page("statements:movement", INVESTOR, lambda people: (people.movement.public_id,)),
     Page("events:notifications", INVESTOR, _told),
     Page("events:notifications", SECURED),
@@ -225,6 +258,29 @@ PAGES = (
     Page("statements:agent-page-of", STAFF, lambda people: (people.agent.public_id,)),
 )
 
+#: Looked at as pictures only: what other tests say of the back office stands in `tests/back_office`.
+BACK_OFFICE = (
+    Page("admin:index", STAFF),
+    Page("admin:investing_request_changelist", STAFF),
+    Page("admin:investing_request_approve", STAFF, lambda people: (people.pending.public_id,)),
+    Page("admin:accounts_pammaccount_changelist", STAFF),
+    Page("admin:accounts_pammaccount_change", STAFF, lambda people: (people.account.public_id,)),
+    Page("admin:allocation_investment_change", STAFF, lambda people: (people.investment.public_id,)),
+    Page("admin:rollover_rollover_changelist", STAFF),
+    Page("admin:rollover_rollover_change", STAFF, _rollover),
+    Page("admin:rollover_rollover_audit", STAFF, _rollover),
+    Page("admin:rollover_rollover_order", STAFF),
+    Page("admin:rollover_finding_changelist", STAFF),
+    Page("admin:transfers_transfer_changelist", STAFF),
+    Page("admin:fees_charge_change", STAFF, lambda people: (people.charge.public_id,)),
+    Page("admin:ledger_entry_changelist", STAFF),
+    Page("admin:outbox_event_changelist", STAFF),
+    Page("admin:accounts_user_changelist", ADMIN),
+    Page("admin:accounts_user_change", ADMIN, lambda people: (people.investment.owner.public_id,)),
+    Page("admin:accounts_user_add_client", ADMIN),
+    Page("admin:brokers_broker_change", ADMIN, lambda people: (people.investment.broker.public_id,)),
+)
+
 POSTED = "takes a form and leads back to a page"
 PIECE = "a piece of a page, which is looked at in it"
 FILE = "a file"
@@ -273,3 +329,39 @@ NO_PAGES = {
     "mfa_edit_webauthn": "needs a passkey",
 }
 ELSEWHERE = ("admin/", "api/")
+
+
+@cache
+def _routes() -> dict[str, Route]:
+    return {route.name: route for route in routes()}
+
+
+def address_of(page: Page, people: People) -> str:
+    """Path and query."""
+    return _routes()[page.route].address(*page.rows(people)) + page.query.format(*page.chosen(people))
+
+
+def opened(page: Page, window: Visitor, people: People) -> Response:
+    """Go to the page and take its steps; the answer that brought what is shown in the end."""
+    tab = window.page
+    if page.status != 200:
+        window.expect(page.status)
+    answer = tab.goto(address_of(page, people))
+    assert answer is not None
+    assert answer.status == page.status, f"{answer.status} for {answer.url}"
+    if page.steps:
+        # A question is looked at as the page that it is without JavaScript.
+        tab.evaluate(NO_SHEETS)
+    for selector, typed in page.steps:
+        element = tab.locator(selector).first
+        if typed is not None:
+            element.fill(typed)
+        elif element.get_attribute("type") in {"checkbox", "radio"}:
+            element.check()
+        else:
+            with tab.expect_navigation() as leaving:
+                element.click()
+            answer = leaving.value
+            assert answer is not None
+    window.wait_for_answers()
+    return answer

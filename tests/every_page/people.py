@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from functools import cached_property
 from uuid import UUID
 
@@ -16,16 +17,14 @@ from fees.queries import figures_of
 from investing.models import Request, Stop
 from investing.services import set_stops
 from money.rounding import floor_money
-from offers.drafts import share_fields
+from offers.drafts import TermsDraft
 from offers.models import JoinLink, Offer, Terms
-from offers.queries import shares_of
 from offers.services import create_join_link, revise_terms
 from statements.models import FileFormat, StatementFile, StatementKind
-from tests.offers.drafts import EXAMPLE_1, draft
 from tests.worlds import enrol
 
 INVESTOR, MANAGER, AGENT = "investor", "manager", "agent"
-NEWCOMER, SECURED, STAFF = "newcomer", "secured", "staff"
+NEWCOMER, SECURED, STAFF, ADMIN = "newcomer", "secured", "staff", "admin"
 VISITOR = ""
 
 
@@ -40,6 +39,7 @@ class People:
             NEWCOMER: self.newcomer,
             SECURED: self.secured,
             STAFF: User.objects.get(email="dealer@alpha.example"),
+            ADMIN: User.objects.get(email="admin@alpha.example"),
         }
         return found[who]
 
@@ -102,7 +102,8 @@ class People:
     @cached_property
     def offer(self) -> Offer:
         """The one with most to show: tiers, and the investment's account."""
-        return Offer.objects.filter(account=self.account, visibility=Offer.Visibility.PUBLIC).earliest("pk")
+        offers = Offer.objects.filter(account=self.account, visibility=Offer.Visibility.PUBLIC)
+        return offers.order_by("pk")[1]
 
     @cached_property
     def hidden_offer(self) -> Offer:
@@ -159,7 +160,11 @@ class People:
         assert self.investment.terms is not None
         return revise_terms(
             offer=self.investment.terms.offer,
-            terms=replace(draft(schedule=EXAMPLE_1), **share_fields(shares_of(self.investment.terms))),
+            terms=replace(
+                TermsDraft.of(self.investment.terms),
+                management_rate=self.investment.terms.management_rate * Decimal("0.75"),
+                minimum_first=self.investment.terms.minimum_first / 2,
+            ),
             by=self.manager.user,
         )
 

@@ -10,10 +10,10 @@ from fontTools.ttLib import TTFont
 
 from accounts.models import User
 from pamm_platform.admin_site import back_office
-from tests.every_page.conftest import Site
-from tests.every_page.pages import PAGES, Page
+from tests.every_page.pages import PAGES, Page, opened
 from tests.every_page.people import VISITOR
-from tests.every_page.test_every_page import OPEN_FOLDS, PHONE, TOO_WIDE, opened
+from tests.every_page.site import PHONE, Site
+from tests.every_page.test_every_page import OPEN_FOLDS, TOO_WIDE
 from tests.every_page.words import english_in, names_of_data
 from tests.worlds import signed_in
 from tools.fonts import FONTS, chinese_letters

@@ -3,26 +3,21 @@ console and content policy, nothing that sticks out at the side; and light enoug
 """
 
 import json
-import re
 import subprocess
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page as Tab
-from playwright.sync_api import Response, ViewportSize
 
 from tests.databases import REPOSITORY
-from tests.every_page.conftest import DESK, Site
-from tests.every_page.pages import ELSEWHERE, NO_PAGES, PAGES, Page
-from tests.every_page.people import People
+from tests.every_page.pages import BACK_OFFICE, ELSEWHERE, NO_PAGES, PAGES, Page, opened
+from tests.every_page.site import DESK, PHONE, Site
 from tests.every_page.weight import Scale
 from tests.isolation.routes import Route, routes
-from tests.journeys.visitor import Visitor
 from tools.front_end import NODE_MODULES, node_command
 
 AXE = (NODE_MODULES / "axe-core" / "axe.min.js").read_text()
 HTML_RULES = REPOSITORY / "tests" / "every_page" / "htmlvalidate.json"
-PHONE = ViewportSize(width=390, height=844)
 MOST_KILOBYTES, MOST_KILOBYTES_AFTER = 250, 40
 ROUTES: dict[str, Route] = {
     route.name: route for route in routes() if not route.template.startswith(ELSEWHERE)
@@ -71,7 +66,6 @@ UNSEEN_FOCUS = """
   ];
 }
 """
-NO_SHEETS = "document.querySelectorAll('[data-sheet]').forEach((one) => one.removeAttribute('data-sheet'))"
 TOO_WIDE = """
 () => {
   const width = document.documentElement.clientWidth;
@@ -90,6 +84,11 @@ def test_every_route_is_a_page_to_look_at_or_says_why_not() -> None:
     assert not {page.route for page in PAGES if page.status == 200} & NO_PAGES.keys()
 
 
+def test_no_two_pages_are_kept_under_one_name() -> None:
+    names = [page.file_name for page in (*PAGES, *BACK_OFFICE)]
+    assert sorted(set(names)) == sorted(names)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_page_is_accessible_quiet_and_fits(page: Page, site: Site, sources: Path) -> None:
     window, scale = site.window_of(page.who), site.scale_of(page.who)
@@ -97,7 +96,7 @@ def test_page_is_accessible_quiet_and_fits(page: Page, site: Site, sources: Path
     tab.set_viewport_size(DESK)
     scale.begin(empty_cache=True)
     answer = opened(page, window, site.people)
-    (sources / f"{_file_name(page)}.html").write_text(answer.text())
+    (sources / f"{page.file_name}.html").write_text(answer.text())
     faults = [*_overweight(scale), *judged(tab, "desk")]
     tab.set_viewport_size(PHONE)
     faults += [fault for fault in judged(tab, "phone") if fault not in faults]
@@ -139,34 +138,6 @@ def test_page_weighs_little_where_its_files_have_been_loaded(site: Site) -> None
     assert weights[1] <= MOST_KILOBYTES_AFTER, scale.heaviest()
 
 
-def opened(page: Page, window: Visitor, people: People) -> Response:
-    """Go to the page and take its steps; the answer that brought what is shown in the end."""
-    tab = window.page
-    address = ROUTES[page.route].address(*page.rows(people))
-    address += page.query.format(*page.chosen(people))
-    if page.status != 200:
-        window.expect(page.status)
-    answer = tab.goto(address)
-    assert answer is not None
-    assert answer.status == page.status, address
-    if page.steps:
-        # A question is judged as the page that it is without JavaScript.
-        tab.evaluate(NO_SHEETS)
-    for selector, typed in page.steps:
-        element = tab.locator(selector).first
-        if typed is not None:
-            element.fill(typed)
-        elif element.get_attribute("type") in {"checkbox", "radio"}:
-            element.check()
-        else:
-            with tab.expect_navigation() as leaving:
-                element.click()
-            answer = leaving.value
-            assert answer is not None
-    window.wait_for_answers()
-    return answer
-
-
 def _overweight(scale: Scale) -> list[str]:
     if (
         scale.kilobytes() <= MOST_KILOBYTES
@@ -192,7 +163,3 @@ def judged(tab: Tab, where: str) -> list[str]:
     found += [f"dark: {fault}" for fault in tab.evaluate(VIOLATIONS, {"runOnly": ["color-contrast"]})]
     tab.evaluate(SET_THEME, "light")
     return found
-
-
-def _file_name(page: Page) -> str:
-    return re.sub(r"[^\w-]+", "-", str(page))

@@ -9,10 +9,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from tests.every_page.conftest import HOST, Site
 from tests.every_page.multiplied import multiply
-from tests.every_page.pages import PAGES, Page
-from tests.every_page.test_every_page import ROUTES
+from tests.every_page.pages import PAGES, Page, address_of
+from tests.every_page.site import HOST, Site
 from tests.worlds import signed_in
 
 MOST_QUERIES = 12
@@ -71,8 +70,7 @@ def _browser(page: Page, site: Site) -> Client:
 
 def _asked(browser: Client, page: Page, site: Site) -> list[str]:
     """The statements of one look with nothing in the cache."""
-    address = ROUTES[page.route].address(*page.rows(site.people))
-    address += page.query.format(*page.chosen(site.people))
+    address = address_of(page, site.people)
     cache.clear()
     with CaptureQueriesContext(connection) as queries:
         answer = browser.get(address)

@@ -3,9 +3,9 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.every_page.conftest import DESK, Site
 from tests.every_page.people import INVESTOR, MANAGER, VISITOR
-from tests.every_page.test_every_page import PHONE, judged
+from tests.every_page.site import DESK, PHONE, Site
+from tests.every_page.test_every_page import judged
 
 
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])

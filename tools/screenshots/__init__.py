@@ -1,0 +1,1 @@
+"""`make screenshots`: every page of the demo as pictures, in `docs/screenshots`."""
