@@ -25,6 +25,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from accounts.disclosure_words import disclosure_change_in_words, disclosure_in_words
 from accounts.hold_words import HOLD_WORDS
 from accounts.models import (
     STAFF_ROLES,
@@ -36,7 +37,7 @@ from accounts.models import (
     Role,
     User,
 )
-from accounts.queries import agent_chain
+from accounts.queries import agent_chain, disclosure_changes
 from accounts.services import (
     appoint_house_account,
     grant_role,
@@ -48,6 +49,7 @@ from accounts.services import (
     register_client,
     register_staff,
     revoke_role,
+    set_disclosure,
 )
 from accounts.web.release import ReleaseForm, differing, effect_facts
 from brokers.errors import Refusal
@@ -68,7 +70,7 @@ from pamm_platform.admin_pages import (
     words,
 )
 from pamm_platform.admin_site import back_office
-from pamm_platform.templatetags.figures import money
+from pamm_platform.templatetags.figures import money, when
 from rollover.effects import release_effect
 from rollover.models import Rollover
 from rollover.services import order_rollover, release_account
@@ -123,7 +125,8 @@ class PammAccountAdmin(ReadOnlyAdmin):
         "is_held",
         "held_because",
         "what_differs",
-        "disclosure",
+        "disclosed",
+        "disclosure_changes",
         amount("minimum_own_capital", _("manager's own capital, at least")),
         "leverage",
         "margin_policy",
@@ -135,7 +138,14 @@ class PammAccountAdmin(ReadOnlyAdmin):
         "created_at",
         "rollovers",
     ]
-    actions_detail: ClassVar = ["roll_over", "release", "margin_policy_action", "suspend", "close"]
+    actions_detail: ClassVar = [
+        "roll_over",
+        "release",
+        "margin_policy_action",
+        "hide_trades",
+        "suspend",
+        "close",
+    ]
 
     @admin.display(description=_("held because"))
     def held_because(self, account: PammAccount) -> Any:
@@ -144,6 +154,18 @@ class PammAccountAdmin(ReadOnlyAdmin):
     @admin.display(description=_("what differs"))
     def what_differs(self, account: PammAccount) -> Any:
         return differing(account) if account.is_held else None
+
+    @admin.display(description=_("disclosure of trades"))
+    def disclosed(self, account: PammAccount) -> str:
+        return disclosure_in_words(account.disclosure, account.disclosure_delay)
+
+    @admin.display(description=_("changes of it, and by whom"))
+    def disclosure_changes(self, account: PammAccount) -> Any:
+        lines = [
+            (when(event.occurred_at), by or "?", disclosure_change_in_words(event))
+            for event, by in disclosure_changes(account)
+        ]
+        return format_html_join("", "<div>{}, {}: {}</div>", lines) or None
 
     @admin.display(description=_("rollovers"))
     def rollovers(self, account: PammAccount) -> Any:
@@ -237,6 +259,28 @@ class PammAccountAdmin(ReadOnlyAdmin):
             facts=_facts(account),
             submit=_("Set"),
             warning=_("Closing in proportion is done before the price is read: all investors bear its cost."),
+        )
+
+    @action(
+        description=_("Hide trades"), url_path="hide-trades", permissions=["decide"], icon="visibility_off"
+    )
+    def hide_trades(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        account: PammAccount = self.get_or_404(request, object_id)
+        return self.confirmed(
+            request,
+            lambda: set_disclosure(
+                account=account,
+                disclosure=PammAccount.Disclosure.HIDDEN,
+                delay=account.disclosure_delay,
+                by=staff_member(request),
+            ),
+            row=account,
+            done=lambda: _now("The trades of %(account)s are hidden.") % {"account": account},
+            title=_("Hide this account's trades"),
+            form=NoInputForm(request.POST),
+            facts=[*_facts(account), (_("Disclosure of trades"), self.disclosed(account))],
+            submit=_("Hide them"),
+            warning=_("At once, past trades too. Only the account's manager can show them again."),
         )
 
     @action(

@@ -1,11 +1,14 @@
 """What is seen of an account's trades, in words."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from accounts.models import PammAccount
+from outbox.models import Event
 
 Disclosure = PammAccount.Disclosure
 
@@ -14,6 +17,18 @@ DISCLOSURE_CHOICES = (
     (Disclosure.DELAYED, gettext_lazy("Delayed: closed trades after a while")),
     (Disclosure.OPEN, gettext_lazy("Open: positions and trades")),
 )
+
+
+def disclosure_change_in_words(event: Event) -> str:
+    """Before and after of an `account.disclosure`, in few words."""
+    return f"{_setting_in_words(event.payload['before'])} → {_setting_in_words(event.payload['after'])}"
+
+
+def _setting_in_words(told: Mapping[str, Any]) -> str:
+    label = str(Disclosure(told["disclosure"]).label)
+    if told["disclosure"] != Disclosure.DELAYED:
+        return label
+    return f"{label}, {delay_in_words(timedelta(seconds=told['delay_seconds']))}"
 
 
 def disclosure_in_words(disclosure: str, delay: timedelta) -> str:

@@ -85,6 +85,17 @@ def latest_sign_ins(user: User, most: int) -> list[Event]:
     return list(Event.objects.filter(subject=user.public_id, kind="person.signed_in").order_by("-id")[:most])
 
 
+def disclosure_changes(account: PammAccount, most: int = 20) -> list[tuple[Event, User | None]]:
+    """The last times that more or less of an account's trades was shown, the latest first, and by whom; two
+    statements.
+    """
+    events = Event.objects.filter(subject=account.public_id, kind="account.disclosure")
+    found = list(events.order_by("-id")[:most])
+    users = User.objects.filter(public_id__in={event.payload["by"] for event in found})
+    people = {str(user.public_id): user for user in users}
+    return [(event, people.get(event.payload["by"])) for event in found]
+
+
 def personal_accounts_of(user: User) -> QuerySet[PersonalAccount]:
     return PersonalAccount.objects.filter(user=user).order_by("pk")
 

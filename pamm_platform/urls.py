@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("investing.web.urls")),
     path("", include("rollover.web.urls")),
     path("api/v1/", include("track_record.api.urls")),
+    path("api/v1/", include("rollover.api.urls")),
     path("api/v1/", include("fees.api.urls")),
     path("", include("track_record.web.urls")),
     path("", include("accounts.web.urls")),

@@ -43,7 +43,7 @@ class DisclosureForm(forms.Form):
         widget=forms.TextInput(
             attrs={"class": "form-control", "inputmode": "numeric", "autocomplete": "off"}
         ),
-        help_text=gettext_lazy("How long after it was closed a trade stays unseen. Only where delayed."),
+        help_text=gettext_lazy("For “delayed”: how long after it was closed a trade stays unseen."),
     )
     delay_unit = forms.ChoiceField(
         label=gettext_lazy("Unit of the delay"),

@@ -13,7 +13,7 @@ class LatestFirst(CursorPagination):
     Public ids rise with time, and a cursor made of them tells nobody how many rows there are.
     """
 
-    ordering = "-public_id"
+    ordering: str | tuple[str, ...] = "-public_id"
     page_size = 50
     page_size_query_param = "page_size"
     max_page_size = 200
@@ -23,7 +23,11 @@ class LatestFirst(CursorPagination):
         cursor = super().decode_cursor(request)
         if cursor is not None and cursor.position is not None:
             try:
-                uuid.UUID(str(cursor.position))
+                self.read_position(str(cursor.position))
             except ValueError:
                 raise NotFound(self.invalid_cursor_message) from None
         return cursor
+
+    def read_position(self, position: str) -> object:
+        """What a cursor points at. Raises `ValueError` where it is none of ours."""
+        return uuid.UUID(position)

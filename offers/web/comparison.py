@@ -9,8 +9,10 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from accounts.disclosure_words import disclosure_in_words
 from accounts.models import User
 from brokers.errors import NotFound
 from offers.web.examples import FeeInShort, fee_in_short, other_fees
@@ -137,7 +139,7 @@ def _compared(definition: Definition, of: Sequence[AccountStatistics | None]) ->
 
 @dataclass(frozen=True, slots=True)
 class ComparedSubject:
-    """What each offer's terms say about one subject."""
+    """What each offer's terms, or its account, say about one subject."""
 
     title: str
     sentences: Sequence[Sequence[str]]
@@ -152,6 +154,8 @@ def _subjects(rows: Sequence[LeaderboardRow]) -> list[ComparedSubject]:
         ComparedSubject(subjects[0].title, [subject.sentences for subject in subjects])
         for subjects in zip(*by_offer, strict=True)
     ]
+    disclosed = [[disclosure_in_words(row.account.disclosure, row.account.disclosure_delay)] for row in rows]
+    compared.append(ComparedSubject(_("Trades"), disclosed))
     return [subject for subject in compared if any(subject.sentences)]
 
 

@@ -27,7 +27,7 @@ from rollover.trades import shown_positions, shown_trades, symbols_of, totals_of
 from rollover.web.filters import TradesFilter
 from rollover.web.latest_trades import places, with_places
 
-PAGE_SIZE = 50
+PAGE_SIZE = 30
 COLUMNS = (
     "closed_at", "symbol", "side", "lots", "price", "result", "currency", "share_of_pool", "cancelled",
 )  # fmt: skip

@@ -86,7 +86,11 @@ class Traded:
         account = self.accounts[disclosure]
         offers = Offer.objects.filter(account=account).values_list("public_id", flat=True)
         stakes = Investment.objects.filter(account=account).values_list("public_id", flat=True)
-        return (*(f"/offers/{key}/" for key in offers), *(f"/investments/{key}/" for key in stakes))
+        return (
+            *(f"/offers/{key}/" for key in offers),
+            *(f"/investments/{key}/" for key in stakes),
+            *(f"/api/v1/pamm-accounts/{account.public_id}/{what}/" for what in ("trades", "open-positions")),
+        )
 
 
 @pytest.fixture
@@ -155,10 +159,9 @@ def test_trades_appear_when_their_delay_has_passed_and_are_gone_when_hidden(trad
     aged = _told(read, OLD)
     doors = traded.doors_of(Disclosure.DELAYED)
     assert [address for address in aged if not address.startswith(doors)] == []
-    assert {kind for address in aged for kind in ("trades/", "trades.csv") if kind in address} == {
-        "trades/",
-        "trades.csv",
-    }
+    kinds = ("/offers/", "/investments/", "/api/", "trades.csv")
+    assert [kind for kind in kinds if not any(kind in address for address in aged)] == []
+    assert not any(address.endswith("/open-positions/") for address in aged)
     (offer,) = Offer.objects.filter(account=traded.accounts[Disclosure.OPEN])
     address, browser = f"/offers/{offer.public_id}/trades/", _browser(None)
     answer = browser.get(address)

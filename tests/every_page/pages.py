@@ -120,9 +120,9 @@ PAGES = (
     Page("offers:simulator", VISITOR, _offer),
     Page("trades:offer", VISITOR, lambda people: (people.delayed_offer.public_id,)),
     Page("trades:offer", VISITOR, lambda people: (people.delayed_offer.public_id,), "?since=2030-01-01"),
-    Page("trades:offer", VISITOR, lambda people: (people.hidden_offer.public_id,)),
-    Page("trades:offer", VISITOR, lambda people: (people.open_offer.public_id,)),
-    Page("offers:offer", VISITOR, lambda people: (people.open_offer.public_id,)),
+    Page("trades:offer", VISITOR, lambda people: (people.hidden_offer.public_id,), state="hidden"),
+    Page("trades:offer", VISITOR, lambda people: (people.open_offer.public_id,), state="open"),
+    Page("offers:offer", VISITOR, lambda people: (people.open_offer.public_id,), state="open"),
     Page("offers:by-link", VISITOR, lambda people: (people.link.token,)),
     Page("accounts:trading-login", VISITOR),
     Page("account_login", VISITOR),
@@ -356,7 +356,7 @@ def opened(page: Page, window: Visitor, people: People) -> Response:
         element = tab.locator(selector).first
         if typed is not None:
             element.fill(typed)
-        elif element.get_attribute("type") == "checkbox":
+        elif element.get_attribute("type") in {"checkbox", "radio"}:
             element.check()
         else:
             with tab.expect_navigation() as leaving:

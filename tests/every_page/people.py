@@ -62,9 +62,8 @@ class People:
         """The investor's stop loss."""
         (line,) = figures_of([self.investment]).values()
         amounts = {Stop.Kind.STOP_LOSS: floor_money(line.value / 2, self.account.currency_digits)}
-        # What he has on the other side stays.
-        made = set_stops(investment=self.investment, amounts=amounts, by=self.investment.owner)
-        return next(stop for stop in made if stop.is_loss)
+        stops = set_stops(investment=self.investment, amounts=amounts, by=self.investment.owner)
+        return next(stop for stop in stops if stop.is_loss)
 
     @cached_property
     def manager(self) -> Manager:

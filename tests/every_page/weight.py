@@ -45,4 +45,6 @@ class Scale:
         self._addresses[event["requestId"]] = event["response"]["url"]
 
     def _note_weight(self, event: dict[str, Any]) -> None:
-        self._weights[event["requestId"]] = int(event["encodedDataLength"])
+        # What was asked for before `begin` is not weighed.
+        if event["requestId"] in self._addresses:
+            self._weights[event["requestId"]] = int(event["encodedDataLength"])

@@ -110,6 +110,6 @@ def _names() -> Iterator[str]:
         (Rollover, ("reason_code",)),
     ]
     for model, fields in called:
-        for row in model._default_manager.values_list(*fields):
+        for row in model._default_manager.values_list(*fields).distinct():
             for value in row:
                 yield from (line.strip() for line in str(value).splitlines())

@@ -47,7 +47,7 @@ def test_manager_opens_an_account_gathers_investors_and_earns(house: House, ente
     piet.press("Check the costs")
     piet.page.get_by_label("I understand that I can lose money").check()
     piet.press("Invest 1,000.00 USD")
-    piet.sees("Waits for approval.")
+    piet.sees("Waits for the manager's approval.")
     link = JoinLink.objects.get(offer__account=account)
     for personal, amount in ((of_quirin, 2000), (of_rosa, 500)):
         request_first_deposit(

@@ -130,13 +130,13 @@ def test_open_account_shows_trades_and_what_was_open(
     assert {line.split(",")[1] for line in _lines(visitor.get(of_offer(world, "offer-csv")))[1:]} == {
         "EURUSD", "XAUUSD", "GBPUSD",
     }  # fmt: skip
-    page = visitor.get(_offer_address(world))
-    assert "XAUUSD Sell" in text_of(page)
-    assert "NZDUSD" not in text_of(page)
-    assert f'href="{of_offer(world)}"' in page.content.decode()
-    page = bob.get(reverse("allocation:investment", args=[world.pool.investment.public_id]))
-    assert "Closed trades and open positions are shown" in text_of(page)
-    assert f'href="{of_investment(world)}"' in page.content.decode()
+    answer = visitor.get(_offer_address(world))
+    assert "XAUUSD Sell" in text_of(answer)
+    assert "NZDUSD" not in text_of(answer)
+    assert f'href="{of_offer(world)}"' in answer.content.decode()
+    answer = bob.get(reverse("allocation:investment", args=[world.pool.investment.public_id]))
+    assert "Closed trades and open positions are shown" in text_of(answer)
+    assert f'href="{of_investment(world)}"' in answer.content.decode()
 
 
 def test_positions_are_promised_before_a_rollover_has_looked(world: AliceBobCharlie, visitor: Client) -> None:
@@ -230,7 +230,7 @@ def test_many_trades_are_read_page_by_page_with_the_same_statements(
     address = of_offer(world)
     while address:
         body = visitor.get(address).content.decode()
-        seen += re.findall(r'fw-semibold">(\w+)</span>', body)
+        seen += re.findall(r'translate="no">(\w+)</span>', body)
         following = re.search(r'href="([^"]+)" rel="next"', body)
         address = following[1] if following else ""
     assert len(seen) == len(set(seen)) == 2 * PAGE_SIZE

@@ -144,6 +144,22 @@ def test_broker_may_hide_trades_but_not_show_them(world: AliceBobCharlie) -> Non
         set_disclosure(account=_account(world), disclosure=Disclosure.OPEN, delay=DAY, by=world.bob)
 
 
+def test_staff_read_who_changed_what_is_seen_and_hide_it(world: AliceBobCharlie, alice: Client) -> None:
+    alice.post(_address(world), _typed("delayed", "3", step="confirm"))
+    dealer = person("dealer@staff.example", Role.DEALER, first_name="Dana")
+    browser = signed_in(dealer)
+    account = reverse("admin:accounts_pammaccount_change", args=[world.pool.account.public_id])
+    page = text_of(browser.get(account))
+    assert "Trades appear 3 days after they are closed" in page
+    assert f"{world.alice}: Hidden → Delayed, 3 days" in page
+    hide = reverse("admin:accounts_pammaccount_hide_trades", args=[world.pool.account.public_id])
+    assert "Only the account's manager can show them again" in text_of(browser.get(hide))
+    assert _setting(world)[0] == Disclosure.DELAYED
+    assert browser.post(hide, {"confirm": "1"}).status_code == 302
+    assert _setting(world)[0] == Disclosure.HIDDEN
+    assert f"{dealer}: Delayed, 3 days → Hidden" in text_of(browser.get(account))
+
+
 def test_saving_the_same_again_is_no_change(world: AliceBobCharlie, alice: Client) -> None:
     _set(world, Disclosure.OPEN)
     assert alice.post(_address(world), _typed("open")).status_code == 302
