@@ -1,7 +1,7 @@
 """`python -m tools.bench.web`: how quickly pages answer; `--write` renews `docs/benchmarks-web.md`.
 
 Environment: BENCH_WEB_ROUNDS (default 5), BENCH_WEB_TIMES (looks of each of five sessions at each page in a
-round, default 8), BENCH_WEB_OFFERS (default 1,000), BENCH_WEB_INVESTMENTS (100), BENCH_IDLE_SECONDS.
+round, default 4), BENCH_WEB_OFFERS (default 1,000), BENCH_WEB_INVESTMENTS (100), BENCH_IDLE_SECONDS.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def main() -> int:
         )
         print(f"loading {sizes}", flush=True)
         both = contestants(
-            database, folder, stack, sizes=sizes, times=_setting("TIMES", 8), days=_setting("DAYS", DAYS)
+            database, folder, stack, sizes=sizes, times=_setting("TIMES", 4), days=_setting("DAYS", DAYS)
         )
         rounds = _setting("ROUNDS", 5)
         print("== people who read", flush=True)

@@ -29,13 +29,13 @@ def contestants(
 ) -> dict[str, Served]:
     """Both, up and answering; Django of this process is connected to `database` as the application.
 
-    `times`: how often each session looks at each page in a round. The floor is looked at as often as all
-    pages together.
+    `times`: how often each session looks at each page in a round. The floor is looked at a quarter as often
+    as all pages together: there is but one of it.
     """
     visits = _loaded(database, folder, stack, sizes, days)
     bare = [Visit(FLOOR, "/")]
     return {
-        FLOOR: Served(serve(folder, stack, "tools.bench.web.bare"), bare, times * len(visits)),
+        FLOOR: Served(serve(folder, stack, "tools.bench.web.bare"), bare, max(1, times * len(visits) // 4)),
         PRODUCT: Served(serve(folder, stack, "tools.bench.web.product"), visits, times),
     }
 

@@ -125,7 +125,7 @@ Written by `make bench-web`; do not edit by hand. Those of rollovers are in [ben
 order; the process that plays them runs beside the server on the same cores. The pages are served as the image
 serves them: gunicorn with its options, production's settings, stored static files, Valkey, PostgreSQL with
 fsync and row-level security as the application's role. The data come from the demo's loader. In turn with
-them, and under the same command, a bare Django page is asked for as often: `startproject`'s middleware, no
+them, and under the same command, a bare Django page is asked for: `startproject`'s middleware, no
 database, a table of fifty rows.
 
 * **server**: from the moment a worker takes the request until the page is made; p50 / p95 in milliseconds.
