@@ -57,14 +57,15 @@
 
   // Confirmation sheets: a link or a form leads to a page that asks; where this script runs, its question opens in place.
   const openSheet = async (address, opener, sent, otherwise) => {
-    let answer;
+    let answer, text;
     try {
       answer = await fetch(address, { ...sent, headers: { Accept: "text/html" } });
+      text = await answer.text();
     } catch {
       answer = null;
     }
     // Where something else is asked first, the password say, that is a page and no question.
-    const page = answer?.ok && !answer.redirected ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
+    const page = answer?.ok && !answer.redirected ? new DOMParser().parseFromString(text, "text/html") : null;
     const question = page?.querySelector("[data-sheet-content]");
     const title = page?.querySelector("h1");
     if (!question || !title) return otherwise();

@@ -60,11 +60,9 @@ def why_not(
     account: Account, stake: Stake, amounts: Mapping[Side, int | None], now: datetime, *, closes: bool
 ) -> set[str]:
     """Every reason to refuse these stops (None removes one), as codes. `closes`: a close is under way."""
+    reasons = {"already_closing"} if closes else set()
     if stake.state != "active" or not stake.units:
-        return {"investment_not_active"}
-    reasons = set()
-    if closes:
-        reasons.add("already_closing")
+        return reasons | {"investment_not_active"}
     if stake.is_own:
         reasons.add("stop_on_own_capital")
     if is_locked_in(stake, now):

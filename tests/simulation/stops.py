@@ -241,12 +241,12 @@ class Stops:
 
     def bind(self, pool: Pool) -> None:
         """A trader binds much of the pool's money in a position that earns nothing, until the next hour."""
-        if not pool.model.units or self.chance.random() > 0.15 or not self.world.is_live:
+        if not pool.model.units or self.chance.random() > 0.25 or not self.world.is_live:
             return
         desk, balance = self.world.desk, self.world.desk.balance(pool.login)
         if balance < 1000 or desk.gateway.positions([pool.login])[pool.login]:
             return
-        leave = balance * self.chance.randrange(40, 70) / 100
+        leave = balance * self.chance.randrange(20, 60) / 100
         desk.bind_margin(pool.row, leave=leave, price=self.world.index)
         self.world.note(f"binds all but {leave} in {pool.model.name}")
         self.bound.append(pool)

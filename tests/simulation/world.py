@@ -809,6 +809,8 @@ class Simulation:
         for key, figures in figures_of(with_figures(self.active(pool))).items():
             stake = account.stakes[str(key)]
             what = f"{name} investment {key}"
+            if stake.state != "active":
+                continue
             yield from _differs(f"{what} value", figures.value, _money(account.value(stake)))
             yield from _differs(f"{what} net", figures.net, _money(account.shown_net(stake)))
         for investment in Investment.objects.filter(account=row):

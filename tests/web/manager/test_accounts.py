@@ -93,7 +93,7 @@ def test_account_page_shows_investors_by_size_rollovers_and_offers(
     priced_at(world.pool, "1.10")
     page = _page(alice, _account_address(world))
     assert page.index(str(largest.owner)) < page.index("bob@example.com")
-    assert "75 %" in page, "3000 of 4000 units"
+    assert "75.00" in page, "3000 of 4000 units"
     assert "3,300.00" in page
     assert "3,240.00" in page, "net: 20 % of 300 accrued"
     assert "Standard" in page

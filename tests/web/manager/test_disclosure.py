@@ -9,7 +9,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import OpenPositions, PammAccount, Role
+from accounts.errors import OnlyManagerDiscloses
+from accounts.models import OpenPositions, PammAccount, Role, User
 from accounts.services import SeenPositions, keep_open_positions, set_disclosure
 from allocation.models import PricePoint
 from brokers.errors import NotAllowed
@@ -140,8 +141,14 @@ def test_broker_may_hide_trades_but_not_show_them(world: AliceBobCharlie) -> Non
     assert _setting(world) == (Disclosure.DELAYED, DAY)
     assert dealer.post(_address(world), _typed("hidden")).status_code == 302
     assert _setting(world)[0] == Disclosure.HIDDEN
-    with pytest.raises(NotAllowed):
-        set_disclosure(account=_account(world), disclosure=Disclosure.OPEN, delay=DAY, by=world.bob)
+    staff = User.objects.get(email="dealer@staff.example")
+    for shown, by, refusal in (
+        (Disclosure.OPEN, staff, OnlyManagerDiscloses),
+        (Disclosure.DELAYED, staff, OnlyManagerDiscloses),
+        (Disclosure.HIDDEN, world.bob, NotAllowed),
+    ):
+        with pytest.raises(refusal):
+            set_disclosure(account=_account(world), disclosure=shown, delay=DAY, by=by)
 
 
 def test_staff_read_who_changed_what_is_seen_and_hide_it(world: AliceBobCharlie, alice: Client) -> None:
