@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
+import hypothesis
 import pytest
 import redis
 from django.conf import settings
@@ -30,6 +31,13 @@ from tools.messages import compile_catalogues
 # Redis has sixteen databases; 0 and 9 are taken by name.
 QUEUES = [number for number in range(1, 16) if number != 9]
 RUN_FOLDER = Path(os.environ.get("TEST_RUN_DIR", REPOSITORY / ".run" / "test"))
+
+
+# How long a case takes says something about the machine, not about the rule.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 
 def pytest_configure() -> None:

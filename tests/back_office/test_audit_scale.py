@@ -131,7 +131,7 @@ TIES_AND_TOLERANCES = [
 
 @given(pools())
 @example((2, Price.INITIAL, Price.INITIAL, TIES_AND_TOLERANCES))
-@settings(max_examples=cases(push=60, soak=20_000), deadline=None)
+@settings(max_examples=cases(push=60, soak=20_000))
 def test_tally_of_any_pool_has_the_lines_sums_and_counts_of_the_definition(
     pool: tuple[int, Price, Price, list[SummedEntries]],
 ) -> None:
