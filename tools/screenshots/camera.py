@@ -15,8 +15,8 @@ from tools.screenshots.mails import Letter
 
 SIZES = {"1440": DESK, "390": PHONE}
 THEMES = ("light", "dark")
-QUALITY = 55
-TALLEST = 3000
+QUALITY = 38
+TALLEST = 2200
 """Pixels of height; what is below is more of the same rows."""
 
 SETTLED = """
