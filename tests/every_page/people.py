@@ -139,7 +139,7 @@ class People:
             seen_at=timezone.now(),
             equity=account.last_equity,
             currency_digits=account.currency_digits,
-            positions=[position, {**position, "symbol": "XAUUSD", "side": "sell", "result": "-20.00"}],
+            positions=[position, {**position, "symbol": "EURCHF", "side": "sell", "result": "-20.00"}],
         )
         return offer
 
