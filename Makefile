@@ -16,7 +16,7 @@ help:
 	echo 'make demo-reset  remove the data of the demo'
 	echo 'make test        checks and all tests, on embedded PostgreSQL and Redis'
 	echo 'make soak        SEEDS=500 random brokers with faults and crashes beside a model of the rules; CAMPAIGNS=1: all other campaigns, too'
-	echo 'make bench       ratios to what the same database can do at best, written to docs/benchmarks.md (about 12 minutes)'
+	echo 'make bench       ratios to what the same database can do at best, written to docs/benchmarks.md (about 20 minutes)'
 	echo 'make bench-web   what pages take with 20 people at once, beside a bare Django page, written to docs/benchmarks-web.md (about 10 minutes)'
 	echo 'make screenshots  every page of the demo at two widths, light and dark, into docs/screenshots (about 8 minutes)'
 	echo 'make check       only the checks: ruff, mypy, import-linter, translations, migrations, deployment settings'
