@@ -206,8 +206,9 @@ class Visitor:
 
     def _note_failure(self, sent: Request) -> None:
         self._under_way.discard(sent)
-        # What was asked for as a page and turned out to be a file leaves the page where it is.
-        if not (sent.is_navigation_request() and sent.failure == "net::ERR_ABORTED"):
+        # The browser's own giving up: a page is left before its fonts have come, or what was asked for as a
+        # page turned out to be a file. What a server fails in has other names.
+        if sent.failure != "net::ERR_ABORTED":
             self._note(f"failed: {sent.url} {sent.failure}")
 
     def _note_violation(self, violation: str) -> None:
