@@ -239,12 +239,10 @@ class Desk:
             note="a test's",
         )
 
-    def bind_margin(
-        self, account: PammAccount, *, leave: Decimal = Decimal(15), price: Decimal = INDEX_PRICE
-    ) -> None:
+    def bind_margin(self, account: PammAccount, *, leave: Decimal = Decimal(15)) -> None:
         """Open a position that binds all of the balance but `leave` as margin, at no floating result."""
-        self.simulator.set_tick(INDEX, price, price)
-        lots = (self.balance(login_of(account)) - leave) / (price / account.leverage)
+        self.simulator.set_tick(INDEX, INDEX_PRICE, INDEX_PRICE)
+        lots = (self.balance(login_of(account)) - leave) / (INDEX_PRICE / account.leverage)
         self._order(account, Side.BUY, volume=lots.quantize(Decimal("0.1")))
 
     def sink(self, account: PammAccount) -> None:

@@ -46,7 +46,6 @@ class Stops:
         self.sudden = random.Random(f"sudden {seed}")
         self.aims: dict[str, int] = {}
         """By name of the account, the equity that the market brings it to."""
-        self.bound: list[Pool] = []
         self.suspended_after: dict[str, int] = {}
         """By name of the account, its rollovers before staff suspended it and the model has not heard."""
         self.found: list[str] = []
@@ -238,22 +237,6 @@ class Stops:
     def aimed(self, pool: Pool, equity: int) -> int:
         """The equity that the market brings the pool to: the one aimed at, or as drawn."""
         return self.aims.pop(pool.model.name, equity)
-
-    def bind(self, pool: Pool) -> None:
-        """A trader binds much of the pool's money in a position that earns nothing, until the next hour."""
-        if not pool.model.units or self.chance.random() > 0.25 or not self.world.is_live:
-            return
-        desk, balance = self.world.desk, self.world.desk.balance(pool.login)
-        if balance < 1000 or desk.gateway.positions([pool.login])[pool.login]:
-            return
-        leave = balance * self.chance.randrange(20, 60) / 100
-        desk.bind_margin(pool.row, leave=leave, price=self.world.index)
-        self.world.note(f"binds all but {leave} in {pool.model.name}")
-        self.bound.append(pool)
-
-    def free(self) -> None:
-        while self.bound:
-            self.world.flatten(self.bound.pop())
 
     # -- suspending
 

@@ -287,8 +287,6 @@ class Simulation:
     # -- an hour
 
     def hour(self) -> None:
-        if self.stops is not None:
-            self.stops.free()
         self.let_pass(hours=self.chance.choice((1, 1, 2, 5, 24, 31)))
         if self.chance.random() < 0.1:
             self.pass_to_midnight()
@@ -300,9 +298,6 @@ class Simulation:
             self.trade(pool)
             if pool.model.units and self.chance.random() < 0.1:
                 self.strange_hand(pool)
-        if self.stops is not None:
-            for pool in self.pools:
-                self.stops.bind(pool)
         if self.chance.random() < 0.1:
             # The session is over: nobody has given a price for long.
             self.is_live = False
