@@ -38,14 +38,14 @@ class Group:
 
 
 GROUPS = {
-    "unit": Group(150, 2),
+    "unit": Group(180, 2),
     "pages": Group(150, 2, ("web", "back_office")),
-    "circle": Group(150, 2, ("circle", "demo")),
+    "circle": Group(160, 2, ("circle", "demo")),
     "probes": Group(90, 2, ("isolation", "circle/test_hidden_trades.py")),
     "soak": Group(60, 2, ("circle/test_random_histories.py", "simulation")),
-    "crashes": Group(300, 1, ("circle/test_killed_workers.py", "crashes"), beside=True),
-    "reliability": Group(240, 1, ("reliability",), beside=True),
-    "journeys": Group(120, 1, ("journeys",), beside=True),
+    "crashes": Group(320, 1, ("circle/test_killed_workers.py", "crashes"), beside=True),
+    "reliability": Group(260, 1, ("reliability",), beside=True),
+    "journeys": Group(170, 1, ("journeys",), beside=True),
     "every_page": Group(200, 1, ("every_page",)),
 }
 
