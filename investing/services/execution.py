@@ -297,8 +297,9 @@ class Execution:
         if self.book.price.is_zero and self.book.units:
             self._wait(request, "under_water", collecting=True)
             return
-        if self.book.account.units == 0 and not first_units_allowed(self.book.point.equity):
-            self.remainder_blocks = True
+        if self.book.units == 0 and not first_units_allowed(self.book.equity_after):
+            # What the last ones to leave at this price have left behind is cleared at the next one.
+            self.remainder_blocks = self.book.account.units == 0
             self._wait(request, "remainder", collecting=True)
             return
         was_active = investment.state == Investment.State.ACTIVE

@@ -272,9 +272,11 @@ def deposit_found_money(
     """A confirmed deposit of money that stood in the account already and is the broker's to give, in the
     caller's transaction: it comes from `paid_by` at the next rollover. No minimum or capacity is asked about.
 
-    Raises `OppositeRequestOpen`.
+    Raises `OppositeRequestOpen`, `AccountSuspended`.
     """
     account = investment.account
+    if account.state == PammAccount.State.SUSPENDED:
+        raise AccountSuspended
     _require_no_opposite(account, investment.owner, Request.Kind.DEPOSIT)
     return _create(
         investment,

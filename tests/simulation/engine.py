@@ -281,7 +281,7 @@ class Course:
                 pool.leave(holding, amount, wish.close_if_below_minimum) if not holding.closed else "failed"
             )
         for wish in incoming:
-            if pool.units or unit_rules.first_units_allowed(pool.equity):
+            if pool.units or unit_rules.first_units_allowed(exact_sum((pool.balance, pool.floating))):
                 pool.deposit(pool.holdings[wish.stake.name], self.money(wish.amount))
         account.roll(seen, wishes)
         assert [wish.state for wish in outgoing] == states, (self.seed, states, outgoing)

@@ -708,8 +708,8 @@ class Account:
         if not wish.collected or wish.goes_back:
             return
         stake = wish.stake
-        if not self.units and seen.balance + seen.floating:
-            # Also where the last units have only just left: the snapshot's equity was not 0.
+        if not self.units and self.balance + seen.floating:
+            # Nothing stands in the way where the last units have just left and took all with them.
             wish.reason = "remainder"
             return
         joining = stake.state != "active"

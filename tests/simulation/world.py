@@ -617,7 +617,8 @@ class Simulation:
         """What the dealer says of one difference."""
         pool, amount = self.strange[ticket]
         kinds = [Decision.Kind.RESULT, Decision.Kind.UNDONE, Decision.Kind.DEPOSIT]
-        kind = self.luck.choice(kinds[: 3 if amount > 0 else 2])
+        takes_money = PammAccount.objects.get(pk=pool.row.pk).state == PammAccount.State.ACTIVE
+        kind = self.luck.choice(kinds[: 3 if amount > 0 and takes_money else 2])
         if kind == Decision.Kind.DEPOSIT:
             for investment in self.active(pool):
                 busy = Request.objects.filter(
