@@ -30,14 +30,7 @@ def live_piece(
 ) -> str:
     """HTML of the piece inside the element that polls `url` for its next version."""
     inner = render_to_string(template, context, request)
-    wrapper = {
-        "inner": inner,
-        "url": url,
-        "element_id": element_id,
-        "seconds": seconds,
-        "headers": json.dumps({"If-None-Match": _etag(inner)}),
-    }
-    return render_to_string("components/live.html", wrapper)
+    return _around(inner, url=url, element_id=element_id, seconds=seconds)
 
 
 def live_page(
@@ -96,12 +89,22 @@ def live_answer(
     if request.headers.get("If-None-Match") == etag:
         response = HttpResponse(status=304)
     else:
-        response = HttpResponse(
-            live_piece(request, template, context, url=url, element_id=element_id, seconds=seconds)
-        )
+        response = HttpResponse(_around(inner, url=url, element_id=element_id, seconds=seconds))
     response["ETag"] = etag
     patch_cache_control(response, private=True, no_store=True)
     return response
+
+
+def _around(inner: str, *, url: str, element_id: str, seconds: int) -> str:
+    """The piece as it reads now, inside the element that polls."""
+    wrapper = {
+        "inner": inner,
+        "url": url,
+        "element_id": element_id,
+        "seconds": seconds,
+        "headers": json.dumps({"If-None-Match": _etag(inner)}),
+    }
+    return render_to_string("components/live.html", wrapper)
 
 
 def _etag(inner: str) -> str:
