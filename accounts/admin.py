@@ -294,41 +294,27 @@ class PammAccountAdmin(ReadOnlyAdmin):
         account: PammAccount = self.get_or_404(request, object_id)
         form = NoteForm(request.POST or None)
         if account.state == PammAccount.State.SUSPENDED:
-            return self.confirmed(
-                request,
-                lambda: resume_account(
-                    account=account, by=staff_member(request), note=form.cleaned_data["note"]
-                ),
-                row=account,
-                done=lambda: (
-                    _now("%(account)s takes investments again: %(note)s")
-                    % {"account": account, "note": form.cleaned_data["note"]}
-                ),
-                title=_("End the suspension of this account"),
-                form=form,
-                facts=_facts(account),
-                submit=_("Resume"),
-                warning=_("Its open offers take investments again. Its investors and manager are told."),
-            )
-        return self.confirmed(
-            request,
-            lambda: suspend_account(
-                account=account, by=staff_member(request), note=form.cleaned_data["note"]
-            ),
-            row=account,
-            done=lambda: (
-                _now("%(account)s is suspended: %(note)s")
-                % {"account": account, "note": form.cleaned_data["note"]}
-            ),
-            title=_("Suspend this account"),
-            form=form,
-            facts=_facts(account),
-            submit=_("Suspend"),
-            warning=_(
+            change, said = resume_account, _("%(account)s takes investments again: %(note)s")
+            title, submit = _("End the suspension of this account"), _("Resume")
+            warning = _("Its open offers take investments again. Its investors and manager are told.")
+        else:
+            change, said = suspend_account, _("%(account)s is suspended: %(note)s")
+            title, submit = _("Suspend this account"), _("Suspend")
+            warning = _(
                 "Nobody joins or adds money until you resume it, and deposits under way go back. "
                 "Withdrawals, closes, rollovers and fees go on, and so does trading: take the right to trade "
                 "away on the trading server if that has to stop. Its investors and manager are told."
-            ),
+            )
+        return self.confirmed(
+            request,
+            lambda: change(account=account, by=staff_member(request), note=form.cleaned_data["note"]),
+            row=account,
+            done=lambda: str(said) % {"account": account, "note": form.cleaned_data["note"]},
+            title=title,
+            form=form,
+            facts=_facts(account),
+            submit=submit,
+            warning=warning,
         )
 
     @action(
